@@ -1,0 +1,1 @@
+"""CL-Net: continual and universal multi-organ CT segmentation with one frozen encoder and a decoder per anatomy."""

@@ -1,0 +1,119 @@
+"""The vocabulary that all packages share. Arrays are (z, y, x); spacings are in mm in the same order.
+
+Batch keys (torch, made by `clnet.data.datamodule`):
+    image              (batch, 1, z, y, x) float32, normalised HU
+    target/<decoder>   (batch, z, y, x) uint8 index into the decoder's label groups, 0 = background;
+                       (batch, label, z, y, x) bool for a decoder whose structures are nested
+    valid/<decoder>    (batch,) bool: the case annotates every label of that decoder
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One anatomical structure in the paper's canonical spelling (`GlnD_Parotid_L`)."""
+
+    name: str
+    group: str  # Head & Neck, Chest, Abdomen, Bone, LNS, Lesion, Body
+    decoder: str
+    side: str | None = None  # "L", "R" or None
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The structures that one decoding path segments together, and the decoders whose features support it (Table S5)."""
+
+    name: str
+    group: str
+    structures: tuple[str, ...]
+    supporters: tuple[str, ...] = ()
+    fl_level: int = 0
+    nested: bool = False  # structures contain each other (Larynx): independent sigmoids instead of a softmax
+
+
+@dataclass(frozen=True)
+class Label:
+    """One annotated target of a dataset: a canonical structure, or a named union of several of one decoder (`A_Aorta`).
+
+    `values` are the label-map values that make it up (several when structures are nested in one map); a dataset with one
+    file per target gives `files` instead, whose union is taken.
+    """
+
+    name: str
+    structures: tuple[str, ...]
+    values: tuple[int, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RawCase:
+    """Where one scan and its annotation lie, before anything was read."""
+
+    dataset: str
+    case: str
+    image: Path
+    label: Path | None  # one label map, or the folder that holds one file per label
+    annotated: frozenset[str]  # names of the labels that this case annotates; others are unknown, not absent
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Grid of a volume in LPS orientation, and how to return to the file's own orientation.
+
+    origin_mm and direction are ITK's, (x, y, z); shape and spacing are (z, y, x).
+    """
+
+    shape_zyx: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    origin_mm_xyz: tuple[float, float, float]
+    direction_xyz: tuple[float, ...]
+    file_orientation: str = "LPS"  # SimpleITK's DICOMOrient code of the file itself
+
+
+@dataclass(frozen=True)
+class Task:
+    """One step of a continual order: the dataset to learn and, through it alone, its training cases."""
+
+    step: int
+    dataset: str
+    labels: tuple[Label, ...]
+    cases: tuple = ()  # prepared training cases (clnet.data.store.PreparedCase)
+    identity: str = ""  # of the prepared dataset
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a method that predicts some structures on its own; `identity` changes whenever its predictions may.
+
+    CL-Net has one part per decoder; a method with a single network has one part.
+    """
+
+    name: str
+    structures: tuple[str, ...]
+    identity: str
+    nested: bool = False
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Size of everything that a method needs at inference."""
+
+    parameters: int
+    nonzero_parameters: int
+    dense_bytes: int
+    sparse_bytes: int
+
+
+@dataclass
+class Snapshot:
+    """A method after one step, as the harness hands it to the evaluation."""
+
+    step: int
+    seen: tuple[str, ...]  # datasets learned so far, in order
+    method: object
+    seconds: float = 0.0
+    hashes: dict[str, str] = field(default_factory=dict)  # part -> content hash of its weights
