@@ -9,8 +9,11 @@ Batch keys (torch, made by `clnet.data.datamodule`):
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,28 @@ class Task:
 class Part:
     """A piece of a method that predicts some structures on its own; `identity` changes whenever its predictions may.
 
-    CL-Net has one part per decoder; a method with a single network has one part.
+    CL-Net has one part per decoder; a method with a single network has one part. `labels` is what it has learned so far: a
+    structure, or a union of several where no dataset has yet told them apart. Its label map holds i + 1 for labels[i], or
+    bit i where the labels are nested.
     """
 
     name: str
-    structures: tuple[str, ...]
+    labels: tuple[Label, ...]
     identity: str
     nested: bool = False
+
+    def mask(self, label_map: np.ndarray, structures: Iterable[str]) -> np.ndarray | None:
+        """Voxels of the union of `structures` in this part's label map; None where the part cannot tell that union apart.
+
+        label_map: (z, y, x) uint8 or uint16. Returns (z, y, x) bool.
+        """
+        wanted = set(structures)
+        chosen = [index for index, label in enumerate(self.labels) if set(label.structures) <= wanted]
+        if wanted != {structure for index in chosen for structure in self.labels[index].structures}:
+            return None
+        if self.nested:
+            return (label_map & sum(1 << index for index in chosen)) > 0
+        return np.isin(label_map, [index + 1 for index in chosen])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""Segmentation losses for partly labelled data, as pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from monai.losses import DiceLoss
+from torch import Tensor
+
+Groups = tuple[tuple[int, ...], ...]
+
+_DICE = DiceLoss(include_background=False, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+
+
+def marginal_log_probability(logits: Tensor, groups: Groups) -> Tensor:
+    """Log-probability of every group of channels: the sum of its members' softmax probabilities.
+
+    logits: (batch, channel, z, y, x); groups: channel indices of each group, together a partition of all channels.
+    Returns (batch, group, z, y, x).
+    Source: marginal loss for union labels (paper note 22); the group that holds the background also holds the channels
+    that the dataset does not annotate, as in Cermelli et al. 2020 (MiB), eq. 5.
+    """
+    log_probability = F.log_softmax(logits, dim=1)
+    if all(group == (index,) for index, group in enumerate(groups)):
+        return log_probability
+    members = [log_probability[:, group[0]] if len(group) == 1 else torch.logsumexp(log_probability[:, list(group)], dim=1) for group in groups]
+    return torch.stack(members, dim=1)
+
+
+def marginal_dice_cross_entropy(logits: Tensor, target: Tensor, groups: Groups) -> Tensor:
+    """Batch Dice of the foreground groups plus cross-entropy of all, on marginal probabilities.
+
+    logits: (batch, channel, z, y, x); target: (batch, z, y, x) index of the group, 0 = background.
+    Returns a scalar. Source: CL-Net A4 defers to nnU-Net's Dice + cross-entropy; union labels as paper note 22.
+    """
+    log_probability = marginal_log_probability(logits, groups)
+    target = target.long()
+    one_hot = F.one_hot(target, len(groups)).movedim(-1, 1).to(log_probability.dtype)
+    return _DICE(log_probability.exp(), one_hot) + F.nll_loss(log_probability, target)
+
+
+def nested_dice_cross_entropy(logits: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
+    """Binary Dice plus binary cross-entropy of structures that contain each other, one sigmoid each.
+
+    logits: (batch, structure, z, y, x); target: (batch, label, z, y, x) bool; channels: the structure of each label.
+    Channels that the dataset does not annotate receive no gradient. Returns a scalar. Source: paper note 22.
+    """
+    logits = logits[:, list(channels)]
+    target = target.to(logits.dtype)
+    dice = DiceLoss(include_background=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+    return dice(torch.sigmoid(logits), target) + F.binary_cross_entropy_with_logits(logits, target)
+
+
+def deep_supervision_weights(levels: int) -> list[float]:
+    """1, 1/2, 1/4, ... for the levels from the finest, the coarsest at zero where there are several; the sum is one.
+
+    Source: nnU-Net v2 (`_build_loss`), to which CL-Net A4 defers.
+    """
+    weights = [0.5**level for level in range(levels)]
+    if levels > 1:
+        weights[-1] = 0.0
+    return [weight / sum(weights) for weight in weights]
+
+
+def downsampled(target: Tensor, shape_zyx: Sequence[int]) -> Tensor:
+    """Nearest-neighbour reduction of a (batch, z, y, x) or (batch, label, z, y, x) target to a coarser level's shape."""
+    if tuple(target.shape[-3:]) == tuple(shape_zyx):
+        return target
+    volume = target if target.ndim == 5 else target[:, None]
+    reduced = F.interpolate(volume.float(), size=tuple(shape_zyx), mode="nearest-exact").to(target.dtype)
+    return reduced if target.ndim == 5 else reduced[:, 0]

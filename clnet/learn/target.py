@@ -1,0 +1,137 @@
+"""What a decoder can learn from a dataset: its labels as groups of the decoder's output channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clnet.learn.losses import (
+    Groups,
+    deep_supervision_weights,
+    downsampled,
+    marginal_dice_cross_entropy,
+    marginal_log_probability,
+    nested_dice_cross_entropy,
+)
+from clnet.types import Decoder, Label
+
+
+@dataclass(frozen=True)
+class DecoderTarget:
+    """A decoder and those labels of one dataset that belong to it.
+
+    Channel 0 is the background and channel i + 1 the decoder's structure i; nested decoders have no background channel.
+    """
+
+    decoder: Decoder
+    labels: tuple[Label, ...]
+
+    @property
+    def groups(self) -> Groups:
+        """Channels of each target index: the background with every structure that the dataset leaves unlabelled, then the labels."""
+        position = {structure: index + 1 for index, structure in enumerate(self.decoder.structures)}
+        labelled = [tuple(position[structure] for structure in label.structures) for label in self.labels]
+        known = {channel for group in labelled for channel in group}
+        background = (0, *(channel for channel in position.values() if channel not in known))
+        return (background, *labelled)
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Structures that this dataset annotates, alone or in a union, in the decoder's order."""
+        known = {structure for label in self.labels for structure in label.structures}
+        return tuple(structure for structure in self.decoder.structures if structure in known)
+
+    def encode(self, layers: np.ndarray, table: Mapping[str, tuple[int, tuple[int, ...]]]) -> np.ndarray:
+        """Turn label layers into this decoder's target.
+
+        layers: (layer, z, y, x) label values; table: label name -> (layer, values).
+        Returns (z, y, x) uint8 group indices, or (label, z, y, x) bool for a nested decoder.
+        """
+        if self.decoder.nested:
+            return np.stack([np.isin(layers[table[label.name][0]], table[label.name][1]) for label in self.labels])
+        target = np.zeros(layers.shape[1:], np.uint8)
+        for index, label in enumerate(self.labels, start=1):
+            layer, values = table[label.name]
+            for value in values:
+                target[layers[layer] == value] = index
+        return target
+
+    def loss(self, logits: list[Tensor], target: Tensor, valid: Tensor) -> Tensor:
+        """Deeply supervised loss over the samples whose case annotates all of the labels; zero, with a graph, if none does.
+
+        logits: finest first, (batch, channel, z, y, x); target: as `encode`, batched; valid: (batch,) bool.
+        """
+        if not bool(valid.any()):
+            return sum(level.sum() for level in logits) * 0.0
+        target = target[valid]
+        total = logits[0].new_zeros(())
+        for weight, level in zip(deep_supervision_weights(len(logits)), logits, strict=True):
+            if weight == 0.0:
+                continue
+            chosen, reduced = level[valid], downsampled(target, level.shape[-3:])
+            if self.decoder.nested:
+                channels = [self.decoder.structures.index(label.structures[0]) for label in self.labels]
+                total = total + weight * nested_dice_cross_entropy(chosen, reduced, channels)
+            else:
+                total = total + weight * marginal_dice_cross_entropy(chosen, reduced, self.groups)
+        return total
+
+
+def decoder_targets(decoders: Iterable[Decoder], labels: Iterable[Label]) -> dict[str, DecoderTarget]:
+    """The decoders that a dataset's labels concern, in the registry's order."""
+    labels = tuple(labels)
+    targets = {}
+    for decoder in decoders:
+        own = tuple(label for label in labels if set(label.structures) <= set(decoder.structures))
+        if own:
+            targets[decoder.name] = DecoderTarget(decoder, own)
+    return targets
+
+
+def output_channels(decoder: Decoder) -> int:
+    """Channels of a decoder's head: its structures, and the background unless they are nested."""
+    return len(decoder.structures) + (0 if decoder.nested else 1)
+
+
+def learned_labels(labels: Iterable[Label]) -> tuple[Label, ...]:
+    """The finest targets that all labels seen so far tell apart, in the order in which they came.
+
+    A union stays one target until some dataset labels one of its members; structures learned alone make a later union of them
+    nothing new.
+    """
+    labels = tuple(labels)
+    names = {frozenset(label.structures): label.name for label in reversed(labels)}
+    membership: dict[str, tuple[int, ...]] = {}
+    for structure in dict.fromkeys(structure for label in labels for structure in label.structures):
+        membership[structure] = tuple(i for i, label in enumerate(labels) if structure in label.structures)
+    atoms: dict[tuple[int, ...], list[str]] = {}
+    for structure, key in membership.items():
+        atoms.setdefault(key, []).append(structure)
+    return tuple(Label(names.get(frozenset(members), "+".join(members)), tuple(members)) for members in atoms.values())
+
+
+def probabilities(logits: Tensor, target: DecoderTarget) -> Tensor:
+    """Probability of each of the target's labels, after the background's; without one where the structures are nested.
+
+    logits: (batch, channel, z, y, x). Returns (batch, 1 + label or label, z, y, x).
+    """
+    if target.decoder.nested:
+        channels = [target.decoder.structures.index(label.structures[0]) for label in target.labels]
+        return torch.sigmoid(logits[:, channels])
+    return marginal_log_probability(logits, target.groups).exp()
+
+
+def decide(probability: Tensor, nested: bool) -> Tensor:
+    """Label map from averaged probabilities.
+
+    probability: (channel, ...), background first unless nested. Returns (...) uint8: the likeliest channel's index, or one bit
+    for each nested label of probability at least one half.
+    """
+    if not nested:
+        return probability.argmax(0).to(torch.uint8)
+    bits = torch.tensor([1 << i for i in range(len(probability))], device=probability.device)
+    return ((probability >= 0.5) * bits.reshape(-1, *([1] * (probability.ndim - 1)))).sum(0).to(torch.uint8)

@@ -1,0 +1,58 @@
+"""Weights on disk and their fingerprint: safetensors, so that loading runs no code, and a hash that shows what changed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from clnet.atomic import replace_atomically
+from clnet.errors import DataError
+
+
+def weights_sha256(*modules: nn.Module) -> str:
+    """SHA-256 over names, shapes and bytes of every parameter and buffer, in name order."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            array = tensor.detach().cpu().contiguous().numpy()
+            digest.update(f"{name}|{array.dtype}|{array.shape}|".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write the module's state as safetensors, in one step or not at all."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    with replace_atomically(path) as temporary:
+        save_file(state, temporary, metadata={"sha256": weights_sha256(module)})
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote into a module of the same shape.
+
+    Raises DataError when the file is unreadable, belongs to another network, or does not hash to what was saved.
+    """
+    try:
+        state = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            expected = (file.metadata() or {}).get("sha256")
+    except (SafetensorError, OSError) as error:
+        raise DataError(
+            "weights cannot be read", where=path, found=error, fix="delete the folder that holds the file and run again"
+        ) from error
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise DataError("weights do not fit the network", where=path, found=str(error)[:500], fix="use the configuration they were trained with") from error
+    if expected is not None and (found := weights_sha256(module)) != expected:
+        raise DataError("weights changed on disk", where=path, found=found, expected=expected, fix="delete the folder that holds the file and run again")
+
+
+def count_parameters(module: nn.Module) -> tuple[int, int]:
+    """Number of parameters, and of those that are not zero."""
+    parameters = list(module.parameters())
+    return sum(p.numel() for p in parameters), sum(int((p != 0).sum()) for p in parameters)
