@@ -1,0 +1,1 @@
+"""From a dataset's files to prepared cases: layout, reading, preparing, storing, sampling."""
