@@ -1,0 +1,1 @@
+"""Running the benchmark: metrics, scores, scenario, units of work and results."""
