@@ -123,15 +123,3 @@ def probabilities(logits: Tensor, target: DecoderTarget) -> Tensor:
         channels = [target.decoder.structures.index(label.structures[0]) for label in target.labels]
         return torch.sigmoid(logits[:, channels])
     return marginal_log_probability(logits, target.groups).exp()
-
-
-def decide(probability: Tensor, nested: bool) -> Tensor:
-    """Label map from averaged probabilities.
-
-    probability: (channel, ...), background first unless nested. Returns (...) uint8: the likeliest channel's index, or one bit
-    for each nested label of probability at least one half.
-    """
-    if not nested:
-        return probability.argmax(0).to(torch.uint8)
-    bits = torch.tensor([1 << i for i in range(len(probability))], device=probability.device)
-    return ((probability >= 0.5) * bits.reshape(-1, *([1] * (probability.ndim - 1)))).sum(0).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""From a prepared scan to label maps on its native grid."""

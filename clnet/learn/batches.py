@@ -1,0 +1,123 @@
+"""Training batches: patches, augmentation and the targets of the decoders that learn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from clnet.data.augment import Augmentation
+from clnet.data.intensity import Intensity
+from clnet.data.sampler import PatchSampler, read_patch
+from clnet.data.store import PreparedCase
+from clnet.learn.target import DecoderTarget
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How batches are cut: everything that a scale may set."""
+
+    patch_zyx: tuple[int, int, int]
+    batch_size: int
+    foreground_share: float
+    decoders_per_step: int | None = None  # None: every decoder of the dataset at every step
+
+    def __post_init__(self):
+        object.__setattr__(self, "patch_zyx", tuple(int(v) for v in self.patch_zyx))
+
+
+class TrainingBatches(Dataset):
+    """Item i is the whole batch of training step i, a function of the seed and i alone: a resumed run sees what it would have seen.
+
+    Batch keys: see `clnet.types`. With `decoders_per_step` only that many decoders' targets are in a batch: those with
+    foreground in it first, in random order.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[PreparedCase],
+        targets: Mapping[str, DecoderTarget],
+        sampling: Sampling,
+        intensity: Intensity,
+        augmentation: Augmentation,
+        seed: Sequence[int],
+    ):
+        self.targets, self.sampling, self.intensity, self.augmentation = dict(targets), sampling, intensity, augmentation
+        self.seed = [int(value) for value in seed]
+        labels = {name: [label.name for label in target.labels] for name, target in self.targets.items()}
+        self.sampler = PatchSampler(cases, labels, sampling.foreground_share)
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        size = self.augmentation.read_size(self.sampling.patch_zyx)
+        images, layers, cases = [], [], []
+        for sample in range(self.sampling.batch_size):
+            seed = [*self.seed, step, sample]
+            patch = self.sampler.draw(np.random.default_rng(seed), size)
+            case = self.sampler.cases[patch.case]
+            image_hu, values = read_patch(case, patch.start_zyx, size)
+            image, values = self.augmentation(
+                torch.from_numpy(self.intensity.normalise(image_hu))[None], torch.from_numpy(values.astype(np.int16)), seed
+            )
+            images.append(image)
+            layers.append(values.numpy())
+            cases.append(case)
+        batch = {"image": torch.stack(images).float()}
+        for name in self._chosen(layers, cases, np.random.default_rng([*self.seed, step, self.sampling.batch_size])):
+            target = self.targets[name]
+            names = {label.name for label in target.labels}
+            encoded = [target.encode(values, case.label_table) for values, case in zip(layers, cases, strict=True)]
+            batch[f"target/{name}"] = torch.from_numpy(np.stack(encoded))
+            batch[f"valid/{name}"] = torch.tensor([names <= case.annotated for case in cases])
+        return batch
+
+    def _chosen(self, layers: Sequence[np.ndarray], cases: Sequence[PreparedCase], rng: np.random.Generator) -> list[str]:
+        names, limit = list(self.targets), self.sampling.decoders_per_step
+        if limit is None or limit >= len(names):
+            return names
+        present = set()
+        for values, case in zip(layers, cases, strict=True):
+            seen = [set(np.unique(layer).tolist()) for layer in values]
+            for name, target in self.targets.items():
+                places = (case.label_table[label.name] for label in target.labels)
+                if any(seen[layer] & set(wanted) for layer, wanted in places):
+                    present.add(name)
+        shuffled = [names[i] for i in rng.permutation(len(names))]
+        return sorted(sorted(shuffled, key=lambda name: name not in present)[:limit], key=names.index)
+
+
+class StepSampler(Sampler):
+    """Global step numbers of one epoch, `rank` of `world` apart, so that shuffling needs no random state of its own."""
+
+    def __init__(self, steps_per_epoch: int, rank: int = 0, world: int = 1):
+        self.steps_per_epoch, self.rank, self.world, self.epoch = steps_per_epoch, rank, world, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer when an epoch begins, also after a resume."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[int]:
+        first = self.epoch * self.steps_per_epoch
+        return iter(step * self.world + self.rank for step in range(first, first + self.steps_per_epoch))
+
+
+def batch_loader(batches: TrainingBatches, steps_per_epoch: int, workers: int, rank: int = 0, world: int = 1) -> DataLoader:
+    """A loader that hands out finished batches in the order of their steps."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=StepSampler(steps_per_epoch, rank, world),
+        num_workers=workers,
+        worker_init_fn=_one_thread,
+        persistent_workers=workers > 0,
+    )
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,96 @@
+"""The one place that makes a Trainer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
+
+from clnet.learn.batches import TrainingBatches, batch_loader
+from clnet.learn.checkpoint import AtomicCheckpointIO, newest_readable
+from clnet.learn.progress import RunProgress
+from clnet.learn.training import SegmentationTraining
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """Hardware and bookkeeping; nothing here may change a result on a CPU (`threads` can, in the last bit).
+
+    checkpoint_every_epochs: how often a training can be continued from.
+    """
+
+    accelerator: str = "cpu"
+    devices: int = 1
+    strategy: str = "auto"
+    precision: str = "32-true"
+    threads: int = 2
+    workers: int = 1
+    deterministic: bool = True
+    checkpoint_every_epochs: int = 1
+
+
+def fit(
+    module: SegmentationTraining, batches: TrainingBatches, settings: TrainerSettings, folder: Path, progress: RunProgress, name: str, cost: float
+) -> None:
+    """Train `module` to its last step in `folder`, continuing from a checkpoint that an earlier, killed call left there.
+
+    cost: what one step adds to the progress. Writes `metrics.jsonl`, one line an epoch, and removes its checkpoints at the end.
+    """
+    torch.set_num_threads(settings.threads)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    checkpoint = folder / "last.ckpt"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the worker count is our user's choice
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # torch's own deprecation inside Lightning
+        trainer = Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=settings.strategy,
+            precision=settings.precision,
+            deterministic=settings.deterministic,
+            max_epochs=module.settings.epochs + module.settings.warm_up_epochs,
+            gradient_clip_val=module.settings.gradient_clip_norm,
+            callbacks=[_Bookkeeping(checkpoint, settings.checkpoint_every_epochs, progress, name, cost)],
+            plugins=[AtomicCheckpointIO(), *([LightningEnvironment()] if settings.devices == 1 else [])],
+            use_distributed_sampler=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            logger=False,
+        )
+        loader = batch_loader(batches, module.settings.steps_per_epoch, settings.workers, trainer.global_rank, trainer.world_size)
+        trainer.fit(module, loader, ckpt_path=newest_readable(checkpoint))
+    progress.finish(name)
+    for leftover in folder.glob("*.ckpt"):
+        leftover.unlink()
+
+
+class _Bookkeeping(Callback):
+    """Checkpoints, the local record of losses, and the progress line."""
+
+    def __init__(self, checkpoint: Path, every: int, progress: RunProgress, name: str, cost: float):
+        self.checkpoint, self.every, self.progress, self.name, self.cost = checkpoint, every, progress, name, cost
+        self.losses: list[float] = []
+
+    def on_train_batch_end(self, trainer: Trainer, module: SegmentationTraining, *_: Any) -> None:
+        self.losses.append(module.last_loss)
+        total = module.settings.steps
+        self.progress.advance(self.name, self.cost, f"{trainer.global_step}/{total} loss {module.last_loss:.3f}")
+
+    def on_train_epoch_end(self, trainer: Trainer, module: SegmentationTraining) -> None:
+        epochs_done = trainer.current_epoch + 1
+        if trainer.is_global_zero:
+            finite = [loss for loss in self.losses if loss == loss]
+            record = {"epoch": epochs_done, "step": trainer.global_step, "loss": sum(finite) / max(len(finite), 1)}
+            with (self.checkpoint.parent / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps(record) + "\n")
+        self.losses.clear()
+        if epochs_done % self.every == 0 and epochs_done < trainer.max_epochs:
+            trainer.save_checkpoint(self.checkpoint)

@@ -1,0 +1,45 @@
+"""Optimiser and schedule of one training, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+
+@dataclass(frozen=True)
+class Training:
+    """Length and step size of one training.
+
+    optimizer: called with the parameters and `lr` (a `torch.optim` class with its other arguments bound in YAML).
+    warm_up_epochs at warm_up_lr come first; the optimiser's momentum is reset after them.
+    Source: CL-Net A4 (warm-up of 5 epochs at 1e-3, then 300 epochs at 1e-2; polynomial schedule, nnU-Net's exponent 0.9).
+    """
+
+    optimizer: Callable[..., torch.optim.Optimizer]
+    lr: float
+    epochs: int
+    steps_per_epoch: int
+    poly_exponent: float = 0.9
+    warm_up_epochs: int = 0
+    warm_up_lr: float = 0.0
+    gradient_clip_norm: float | None = 12.0
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return (self.epochs + self.warm_up_epochs) * self.steps_per_epoch
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> tuple[torch.optim.Optimizer, LambdaLR]:
+        """The optimiser and its schedule, which advances once a step."""
+        optimizer = self.optimizer(list(parameters), lr=self.lr)
+        return optimizer, LambdaLR(optimizer, self.factor)
+
+    def factor(self, step: int) -> float:
+        """Learning rate of a step as a share of `lr`."""
+        warm_up = self.warm_up_epochs * self.steps_per_epoch
+        if step < warm_up:
+            return self.warm_up_lr / self.lr
+        return max(1.0 - (step - warm_up) / max(self.steps - warm_up, 1), 0.0) ** self.poly_exponent

@@ -1,0 +1,65 @@
+"""How far the whole run is: one line every few seconds, with the time that is left to its end and not only to the epoch's."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+
+class RunProgress:
+    """Counts planned work in units of cost (about one decoder's training step each) and estimates the time left.
+
+    Work that turns out to be finished already is taken off the plan, so that it does not spoil the estimate.
+    """
+
+    def __init__(self, interval_s: float = 10.0, stream: TextIO | None = None):
+        self.interval_s, self.stream = interval_s, stream
+        self.planned: dict[str, float] = {}
+        self.done: dict[str, float] = {}
+        self.started = self.printed = time.monotonic()
+
+    def plan(self, name: str, cost: float) -> None:
+        """Announce a piece of work before it begins."""
+        self.planned[name] = cost
+
+    def skip(self, name: str) -> None:
+        """The piece was finished in an earlier run."""
+        self.planned.pop(name, None)
+
+    def advance(self, name: str, cost: float, note: str = "") -> None:
+        """`cost` more of the piece is done; prints when the interval has passed."""
+        self.planned.setdefault(name, 0.0)
+        self.done[name] = self.done.get(name, 0.0) + cost
+        now = time.monotonic()
+        if now - self.printed >= self.interval_s:
+            self.printed = now
+            self.say(f"{name:<44} {note:<22} run {100 * self.share:3.0f} %  time left {_clock(self.seconds_left)}")
+
+    def finish(self, name: str) -> None:
+        """The piece is complete, whatever was counted."""
+        self.planned[name] = self.done.get(name, 0.0)
+
+    def say(self, text: str) -> None:
+        """Print a line at once."""
+        print(f"[{_clock(time.monotonic() - self.started)}] {text}", file=self.stream or sys.stdout, flush=True)
+
+    @property
+    def share(self) -> float:
+        """Share of the planned cost that is done, 0 to 1."""
+        planned = sum(max(cost, self.done.get(name, 0.0)) for name, cost in self.planned.items())
+        return sum(self.done.get(name, 0.0) for name in self.planned) / planned if planned else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimate from the pace so far."""
+        share = self.share
+        return (time.monotonic() - self.started) * (1 - share) / share if share > 0 else float("nan")
+
+
+def _clock(seconds: float) -> str:
+    if seconds != seconds:
+        return "--:--"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
