@@ -118,7 +118,8 @@ class CaseTable:
     """A CSV with one row a case: its split and, where cases are annotated unequally, what is annotated in it.
 
     `image` and `label` are paths with `{case}`. `include` narrows the rows to named cases, or to rows whose columns have one of the
-    given values. With an `annotated_column` (names separated by spaces) a label counts as annotated when its own name or all of its
+    given values; `train_include` names the cases that may be trained on and leaves the test rows as they are, so that several datasets
+    can share a table without sharing patients. With an `annotated_column` (names separated by spaces) a label counts as annotated when its own name or all of its
     structures are listed; a case that annotates none of the labels is left out.
     """
 
@@ -132,6 +133,7 @@ class CaseTable:
     test_values: tuple[str, ...] = ("test", "valid")
     annotated_column: str | None = None
     include: tuple[str, ...] | Mapping[str, Sequence[str]] | None = field(default=None)
+    train_include: tuple[str, ...] | None = None
     one_file_per_label: ClassVar[bool] = False
 
     def __post_init__(self):
@@ -141,6 +143,8 @@ class CaseTable:
             object.__setattr__(self, "include", {key: tuple(map(str, values)) for key, values in self.include.items()})
         elif self.include is not None:
             object.__setattr__(self, "include", tuple(map(str, self.include)))
+        if self.train_include is not None:
+            object.__setattr__(self, "train_include", tuple(map(str, self.train_include)))
 
     def find(self, root: Path, split: str, dataset: str, labels: tuple[Label, ...]) -> tuple[list[RawCase], list[str]]:
         columns = [self.case_column, self.split_column]
@@ -149,11 +153,13 @@ class CaseTable:
         rows = _table(root / self.table, dataset, columns, self.delimiter)
         wanted = self.train_values if split == "train" else self.test_values
         cases, problems = [], []
-        if isinstance(self.include, tuple):
-            unknown = sorted(set(self.include) - {row[self.case_column] for row in rows})
+        named = set(self.include if isinstance(self.include, tuple) else ()) | set(self.train_include or ())
+        if named:
+            unknown = sorted(named - {row[self.case_column] for row in rows})
             problems += [f"{root / self.table}: no row for the included case {case}" for case in unknown]
         for row in rows:
-            if row[self.split_column] not in wanted or not self._included(row):
+            trainable = split != "train" or self.train_include is None or row[self.case_column] in self.train_include
+            if row[self.split_column] not in wanted or not trainable or not self._included(row):
                 continue
             annotated = self._annotated(row, labels)
             if not annotated:
