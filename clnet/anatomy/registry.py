@@ -132,7 +132,8 @@ def check_levels(registry: Registry, stated: Mapping[str, Decoder]) -> None:
     """Raises UsageError unless each stated `fl_level` is the one that follows from the graph."""
     wrong = {name: decoder.fl_level for name, decoder in stated.items() if decoder.fl_level != registry.decoders[name].fl_level}
     if wrong:
-        raise UsageError("fl_level contradicts the supporting graph", found=wrong, expected={name: registry.decoders[name].fl_level for name in wrong})
+        expected = {name: registry.decoders[name].fl_level for name in wrong}
+        raise UsageError("fl_level contradicts the supporting graph", found=wrong, expected=expected)
 
 
 def _checked(structures: dict[str, Structure], decoders: dict[str, Decoder], aliases: Mapping[str, tuple[str, ...]]) -> Registry:

@@ -45,7 +45,8 @@ class DatasetSpec:
         cases, problems = self.layout.find(self.root, "train" if self.split else split, self.name, self.labels)
         if problems:
             raise DataError(f"{self.name}: {len(problems)} file(s) do not belong to a complete case", where=self.root,
-                            found="\n    " + "\n    ".join(problems), fix="add what is missing, or move the listed files out of the dataset")
+                            found="\n    " + "\n    ".join(problems),
+                            fix="add what is missing, or move the listed files out of the dataset")
         if not cases:
             raise UsageError(f"{self.name}: no {split} cases found", where=self.root, expected=self.layout, fix=self.how_to_get or None)
         return self.split.divide(cases)[split] if self.split else cases
@@ -76,8 +77,8 @@ class DatasetSpec:
         if self.root.is_dir():
             return
         parent = next(folder for folder in self.root.parents if folder.exists())
-        raise UsageError(f"{self.name}: the dataset's folder does not exist", where=self.root, found=f"nearest existing folder: {parent}",
-                         expected="its public release in the layout of its YAML", fix=f"set {self.root_key}=PATH; {self.how_to_get}".rstrip("; "))
+        raise UsageError(f"{self.name}: the dataset's folder does not exist", where=self.root,
+                         found=f"nearest existing folder: {parent}", expected="its public release in the layout of its YAML", fix=f"set {self.root_key}=PATH; {self.how_to_get}".rstrip("; "))
 
 
 def dataset_spec(*, name: str, root: str | Path, layout: Layout, labels: Mapping, body_group: str, dropped: Mapping | None = None,
@@ -147,8 +148,9 @@ def _overlaps(spec: DatasetSpec, known: registry.Registry):
             if twice:
                 yield f"{first.name}, {second.name}: both contain {sorted(twice)}"
             shared = set(first.values) & set(second.values) | set(first.files) & set(second.files)
-            owners = {known.structures[name].decoder for label in (first, second) for name in label.structures if name in known.structures}
-            if shared and len(owners) == 1 and not known.decoders[owners.pop()].nested:
+            owners, others = ({known.structures[name].decoder for name in label.structures if name in known.structures}
+                              for label in (first, second))
+            if shared and any(not known.decoders[decoder].nested for decoder in owners & others):
                 yield f"{first.name}, {second.name}: both take {sorted(shared)}, in one decoder that is not nested"
         for other in spec.dropped:
             both = set(first.values) & set(other.values) | set(first.files) & set(other.files)

@@ -46,9 +46,9 @@ class NnunetRaw:
         label_folder = root / (self.train_labels if split == "train" else self.test_labels)
         for folder in (image_folder, label_folder):
             if not folder.is_dir():
-                raise UsageError(f"{dataset}: no folder for the {split} split", where=folder, expected=f"nnU-Net raw layout under {root}",
-                                 fix="check the dataset's root; if the release labels training cases only, hold some out: "
-                                     "`split: {_target_: clnet.data.layout.HeldOut, fraction: 0.2}`")
+                raise UsageError(f"{dataset}: no folder for the {split} split", where=folder,
+                                 expected=f"nnU-Net raw layout under {root}", fix="check the dataset's root; if the release labels training cases only, hold some out: "
+                                 "`split: {_target_: clnet.data.layout.HeldOut, fraction: 0.2}`")
         suffix = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
         images, problems = {}, []
         for name in _names(image_folder, self.ending):
@@ -58,7 +58,8 @@ class NnunetRaw:
             elif match["channel"] == self.channel:
                 images[match["case"]] = image_folder / f"{name}{self.ending}"
         masks = {name: label_folder / f"{name}{self.ending}" for name in _names(label_folder, self.ending)}
-        problems += [f"{images[case]}: image without a label {label_folder / (case + self.ending)}" for case in sorted(images.keys() - masks)]
+        problems += [f"{images[case]}: image without a label {label_folder / (case + self.ending)}"
+                     for case in sorted(images.keys() - masks)]
         problems += [f"{masks[case]}: label without an image" for case in sorted(masks.keys() - images)]
         annotated = frozenset(label.name for label in labels)
         cases = [RawCase(dataset, case, images[case], masks[case], annotated) for case in sorted(images.keys() & masks)]
@@ -109,7 +110,8 @@ class FilePerStructure:
                        if not path.is_file()]
             problems += [f"{path}: file is missing" for path in missing]
             if not missing:
-                cases.append(RawCase(dataset, case, folder / self.image, folder / self.folder, frozenset(label.name for label in labels)))
+                annotated = frozenset(label.name for label in labels)
+                cases.append(RawCase(dataset, case, folder / self.image, folder / self.folder, annotated))
         return cases, problems
 
 
@@ -218,7 +220,8 @@ class HeldOut:
 
 
 def _names(folder: Path, ending: str) -> list[str]:
-    return sorted(path.name.removesuffix(ending) for path in folder.iterdir() if path.name.endswith(ending) and not path.name.startswith("."))
+    return sorted(path.name.removesuffix(ending) for path in folder.iterdir()
+                  if path.name.endswith(ending) and not path.name.startswith("."))
 
 
 def _table(path: Path, dataset: str, columns: Sequence[str], delimiter: str) -> list[dict[str, str]]:
@@ -228,5 +231,6 @@ def _table(path: Path, dataset: str, columns: Sequence[str], delimiter: str) -> 
         rows = list(csv.DictReader(file, delimiter=delimiter))
     missing = [column for column in columns if not rows or column not in rows[0]]
     if missing:
-        raise UsageError(f"{dataset}: the table of cases lacks columns", where=path, found=list(rows[0]) if rows else "no rows", expected=missing)
+        raise UsageError(f"{dataset}: the table of cases lacks columns", where=path,
+                         found=list(rows[0]) if rows else "no rows", expected=missing)
     return rows
