@@ -1,0 +1,1 @@
+"""Tables, figures and continual-learning metrics, from the tables of a run folder alone; torch is never imported here."""

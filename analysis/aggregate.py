@@ -1,0 +1,59 @@
+"""From one row per case to means: over cases per (dataset, structure), then over structures per dataset, or over all pairs.
+
+A case counts where the evaluation defined its value (a missed structure has DSC 0 and no distance; an empty reference has neither).
+Whatever is left out of a mean is counted: the columns of each status and `<value>_n` stand beside every mean.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.load import STATUSES, VALUES
+
+
+def main_stage(scores: pd.DataFrame) -> str:
+    """The stage that tables show: `merged` where the run has it, else `premerge`."""
+    return "merged" if (scores["stage"] == "merged").any() else "premerge"
+
+
+def by_structure(scores: pd.DataFrame, stage: str | None = None) -> pd.DataFrame:
+    """Index (step, dataset, structure); for each value its mean, `_std` and `_n` over cases, then `rows` and each status's count."""
+    part = scores[scores["stage"] == (stage or main_stage(scores))].sort_values("step", kind="stable")
+    groups = part.groupby(["step", "dataset", "structure"], sort=False)
+    columns = {}
+    for value in VALUES:
+        columns |= {value: groups[value].mean(), f"{value}_std": groups[value].std(), f"{value}_n": groups[value].count()}
+    columns["rows"] = groups.size()
+    for status in STATUSES:
+        columns[status] = (part["status"] == status).groupby([part["step"], part["dataset"], part["structure"]], sort=False).sum()
+    return pd.DataFrame(columns)
+
+
+def by_dataset(structures: pd.DataFrame) -> pd.DataFrame:
+    """Index (step, dataset); the mean over structures of each value, `_n` structures with one, `structures` in all, summed counts."""
+    return _pooled(structures, ["step", "dataset"])
+
+
+def by_step(structures: pd.DataFrame) -> pd.DataFrame:
+    """Index step; the mean over all (dataset, structure) pairs, with the same columns as `by_dataset`."""
+    return _pooled(structures, ["step"])
+
+
+def final_mean(scores: pd.DataFrame, stage: str | None = None) -> pd.Series:
+    """The headline: after the last step, the mean over all (dataset, structure) pairs of the datasets that the order learned.
+
+    `dsc` of it is the `final mean DSC`. Datasets evaluated without being learned (external ones) have means of their own.
+    """
+    learned = set(scores["trained_on"])
+    return by_step(by_structure(scores[scores["dataset"].isin(learned)], stage)).iloc[-1]
+
+
+def _pooled(structures: pd.DataFrame, levels: list[str]) -> pd.DataFrame:
+    groups = structures.groupby(level=levels, sort=False)
+    columns = {}
+    for value in VALUES:
+        columns |= {value: groups[value].mean(), f"{value}_n": groups[value].count()}
+    columns["structures"] = groups.size()
+    for count in ("rows", *STATUSES):
+        columns[count] = groups[count].sum()
+    return pd.DataFrame(columns)

@@ -1,0 +1,136 @@
+"""The tables of scores: structures by steps for each dataset, the final means, the counts of every status, the continual metrics."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis import paper
+from analysis.aggregate import by_dataset, by_step, by_structure
+from analysis.continual import METRICS
+from analysis.load import STATUSES, VALUES, Run
+from analysis.matrix import score_matrix
+from analysis.render import DASH, Table, number
+
+NAMES = {"dsc": "DSC", "asd_mm": "ASD (mm)", "hd95_mm": "HD95 (mm)", "nsd": "NSD"}
+LEGEND = ("n: cases in the mean (in the last row structures). missed: nothing predicted (DSC 0, no distance). "
+          "fp: predicted where the reference is empty.")
+COMPACT_LEGEND = LEGEND.replace("n: ", "n4: four ", 1).replace("missed: ", "m1: one missed, ").replace("fp: ", "f1: one ")
+LEFT_OUT = ("both_empty", "not_annotated", "out_of_fov")
+
+
+def dataset_order(run: Run) -> list[str]:
+    """Datasets in the order learned, then those that were only evaluated."""
+    learned = list(dict.fromkeys(run.trained_on.values()))
+    evaluated = list(dict.fromkeys(run.scores["dataset"]))
+    return [name for name in learned if name in evaluated] + [name for name in evaluated if name not in learned]
+
+
+def cell(row: pd.Series, value: str, digits: int = 2, compact: bool = False) -> str:
+    """`0.87 (n=4, missed 1)`: the mean, how many are in it, and the counts of missed and false-positive ones."""
+    parts = [("n=", "n", row[f"{value}_n"]), ("missed ", "m", row["missed"]), ("fp ", "f", row["false_positive"])]
+    parts = [part for part in parts if part[1] == "n" or part[2]]
+    if compact:
+        return " ".join([number(row[value], digits), *(f"{short}{int(count)}" for _, short, count in parts)])
+    return f"{number(row[value], digits)} ({', '.join(f'{name}{int(count)}' for name, _, count in parts)})"
+
+
+def structure_table(run: Run, dataset: str, value: str = "dsc", stage: str | None = None, *, compact: bool = False,
+                    width: int | None = None) -> Table:
+    """One dataset: structures in rows, steps in columns; `compact` cells read `0.87 n4 m1`; early steps go where `width` is passed."""
+    every = by_structure(run.scores, stage)
+    chosen = every[every.index.get_level_values("dataset") == dataset]
+    means = by_dataset(chosen)
+    structures = list(dict.fromkeys(chosen.index.get_level_values("structure")))
+    steps = sorted(set(chosen.index.get_level_values("step")))
+
+    def column(step: int) -> list[str]:
+        cells = [cell(chosen.loc[step, dataset, name], value, 2, compact) if (step, dataset, name) in chosen.index else ""
+                 for name in structures]
+        return [*cells, cell(means.loc[step, dataset], value, 3, compact)]
+
+    head = [*structures, "mean over structures"]
+    columns = {step: column(step) for step in steps}
+    shown, room = list(steps), (width or 10**6) - max(map(len, head))
+    while len(shown) > 1 and sum(max(map(len, columns[step])) + 2 for step in shown) > room:
+        shown.pop(0)
+    notes = [COMPACT_LEGEND if compact else LEGEND]
+    last = means.loc[steps[-1], dataset]
+    left_out = [f"{int(last[status])} {status.replace('_', ' ')}" for status in LEFT_OUT if last[status]]
+    notes += [f"left out after S{steps[-1]}, of {int(last['rows'])} case-structure pairs: {', '.join(left_out)}"] if left_out else []
+    notes += [f"steps before S{shown[0]} are in the report"] if shown != steps else []
+    data = chosen.reset_index()[["step", "structure", value, f"{value}_std", f"{value}_n", "rows", *STATUSES]]
+    trained = run.trained_on
+    learned = next((f"learned in S{step}" for step, name in trained.items() if name == dataset), "external, never learned")
+    return Table(f"{value.removesuffix('_mm')}_{dataset}", f"{dataset} ({learned}): {NAMES[value]} after each step",
+                 ("structure", *(f"S{step}" for step in shown)),
+                 tuple((name, *(columns[step][index] for step in shown)) for index, name in enumerate(head)),
+                 data, tuple(notes), frozenset({len(structures)}))
+
+
+def final_table(run: Run, stage: str | None = None) -> Table:
+    """After the last step: each dataset's means over structures, the mean over all pairs, and the paper's values for its own orders."""
+    last, trained = max(run.trained_on), run.trained_on
+    structures = by_structure(run.scores, stage).loc[[last]]
+    learned = structures[structures.index.get_level_values("dataset").isin(trained.values())]
+    reference = paper.final_results(run.identity["order"], len(trained))
+    means = by_dataset(structures)
+    lines = [(next((f"S{step}" for step, learned_in in trained.items() if learned_in == name), "external"), name, means.loc[last, name],
+              reference and next((reference.datasets.get(step) for step, known in trained.items() if known == name), None))
+             for name in dataset_order(run) if (last, name) in means.index]
+    position = sum(first != "external" for first, *_ in lines)
+    if len(learned):
+        lines.insert(position, ("", "all pairs", by_step(learned).loc[last], "five-public" if reference else None))
+    rows, data = [], []
+    for step, name, row, theirs in lines:
+        values = [number(row[value], 2 if value.endswith("_mm") else 3) +
+                  (f" (n={int(row[f'{value}_n'])})" if row[f"{value}_n"] != row["structures"] else "") for value in VALUES]
+        counts = [int(row["structures"]), int(row["missed"]), int(row["false_positive"]), int(row[list(LEFT_OUT)].sum())]
+        printed = (reference.dsc.get(theirs, float("nan")), reference.asd_mm.get(theirs, float("nan"))) if reference else ()
+        rows.append((name, step, str(counts[0]), *values, *map(str, counts[1:]), *(number(value, digits) for value, digits
+                                                                                 in zip(printed, (3, 2), strict=False))))
+        data.append({"dataset": name, "learned_in": step, **row.to_dict()} |
+                    ({"paper_dataset": theirs, "paper_dsc": printed[0], "paper_asd_mm": printed[1]} if printed else {}))
+    header = ("dataset", "step", "n", "DSC", "ASD", "HD95", "NSD", "missed", "fp", "left out")
+    notes = ["Means over cases, then over the n structures (beside a mean: fewer, where some have no value); all pairs: over all (dataset, "
+             "structure) pairs. ASD, HD95 in mm. missed, fp, left out: counts of case-structure pairs (left out: empty in both, not "
+             "annotated or out of the field of view)."]
+    if reference:
+        header += ("paper DSC*", "paper ASD*")
+        notes.append(f"* {paper.caveat(list(trained.values()))} Its datasets: {', '.join(reference.datasets.values())}; "
+                     f"all = mean over its 155 pairs (Table S6, order {run.identity['order']}).")
+    return Table("final", f"After the last step, S{last} ({trained[last]})", header, tuple(rows), pd.DataFrame(data), tuple(notes),
+                 frozenset({position}))
+
+
+def status_table(run: Run, stage: str | None = None) -> Table:
+    """How many case-structure pairs of each dataset ended in each status after the last step."""
+    last = max(run.trained_on)
+    means = by_dataset(by_structure(run.scores, stage).loc[[last]])
+    rows = [(name, *(str(int(means.loc[last, name][status])) for status in (*STATUSES, "rows")))
+            for name in dataset_order(run) if (last, name) in means.index]
+    header = ("dataset", *(status.replace("_", " ") for status in STATUSES), "all")
+    return Table("status", f"Case-structure pairs by status after S{last}", header, tuple(rows), pd.DataFrame(rows, columns=list(header)))
+
+
+def continual_table(run: Run) -> Table:
+    """Average accuracy, forgetting, backward transfer and learning accuracy, by dataset and by structure, for DSC and negated ASD."""
+    stages = [stage for stage in ("premerge", "merged") if (run.scores["stage"] == stage).any()]
+    views = [(value, by) for value in ("dsc", "asd_mm") for by in ("dataset", "structure")]
+    rows, data = [], []
+    for stage in stages:
+        matrices = [score_matrix(run.scores, value, by, stage) for value, by in views]
+        for metric in METRICS:
+            cells = []
+            for matrix, (value, by) in zip(matrices, views, strict=True):
+                score = metric.function(matrix.values, matrix.learned)
+                count = int(pd.notna(metric.terms(matrix.values, matrix.learned)).sum())
+                cells.append(f"{number(score, 2 if value.endswith('_mm') else 3)} (n={count})" if count else DASH)
+                data.append({"metric": metric.name, "stage": stage, "value": value, "by": by, "score": score, "tasks": count,
+                             "formula": metric.formula, "source": metric.source})
+            rows.append((metric.name if len(stages) == 1 else f"{metric.name}, {stage}", *cells))
+    notes = [f"{metric.name}: {metric.formula}. Source: {metric.source}." for metric in METRICS]
+    notes.append("R[i,j]: score on task j after step i, T the last step, R[j,j] the score when j was learned; n: tasks in the mean, "
+                 "undefined ones left out. By dataset: R is the mean over its structures. By structure: each (dataset, structure) pair "
+                 "from the step in which it has a head. -ASD: negated, so that higher is better.")
+    return Table("continual", "Continual learning", ("metric", "DSC by dataset", "DSC by structure", "-ASD mm by dataset",
+                                                     "-ASD mm by structure"), tuple(rows), pd.DataFrame(data), tuple(notes))

@@ -1,0 +1,46 @@
+"""What a finished run says on the terminal, in at most 120 columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from textwrap import fill
+
+from analysis import render
+from analysis.aggregate import final_mean
+from analysis.decoders import frozen_by_step
+from analysis.load import Run, read_run
+from analysis.tables import continual_table, dataset_order, final_table, structure_table
+
+WIDTH = 120
+
+
+def print_summary(run_folder: Path) -> None:
+    """Print the tables of `run_folder`; raises what `analysis.load.read_run` raises."""
+    print(summary(read_run(run_folder)))
+
+
+def summary(run: Run) -> str:
+    """One table per dataset, the final means, the continual metrics, what stayed frozen, what is incomplete, and the headline."""
+    names = dataset_order(run)
+    shown = [structure_table(run, name) for name in names]
+    if max(map(render.text_width, shown)) > WIDTH:
+        shown = [structure_table(run, name, compact=True, width=WIDTH) for name in names]
+    parts = [render.text(replace(table, notes=table.notes[1:]), WIDTH) for table in shown]  # the legend once, below the last
+    parts += [fill(shown[0].notes[0], WIDTH)]
+    parts += [render.text(table, WIDTH) for table in (final_table(run), continual_table(run))]
+    if len(run.decoders):
+        parts.append("\n".join(["Decoders", *(f"  {line}" for line in frozen_by_step(run.decoders))]))
+    if run.notes:
+        parts.append("\n".join(["Incomplete", *(f"  {note}" for note in run.notes)]))
+    return "\n\n".join([*parts, headline(run)])
+
+
+def headline(run: Run) -> str:
+    """`final mean DSC 0.853 after S4 (lesion): mean over 77 of 78 (dataset, structure) pairs; missed 3, false positives 5`."""
+    mean, last = final_mean(run.scores), max(run.trained_on)
+    if mean is None:
+        return f"final mean DSC {render.DASH}: no dataset of the order was evaluated"
+    return (f"final mean DSC {render.number(mean['dsc'])} after S{last} ({run.trained_on[last]}): mean over {int(mean['dsc_n'])} of "
+            f"{int(mean['structures'])} (dataset, structure) pairs; missed {int(mean['missed'])}, "
+            f"false positives {int(mean['false_positive'])}")
