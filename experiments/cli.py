@@ -1,0 +1,132 @@
+"""The command line: help, exit codes, and one job of Hydra's. Nothing here imports torch before the command is known to be right."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from clnet import stop
+from clnet.atomic import host_error
+from clnet.errors import ClnetError, HostError, PreemptedError, UsageError
+from clnet.units import rank
+from experiments import overrides, runfolder
+
+_LISTED = ("experiment", "order", "data", "dataset", "method", "encoder", "scale")
+_PASSED_ON = {"--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc",
+              "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+AGAIN = "run the same command again: it continues where this one stopped"
+
+
+def help_text(conf: Path) -> str:
+    """Tasks, experiments, orders, data, methods ... with one line each, from the first comment of each YAML."""
+    lines = ["python run.py [experiment=NAME] [KEY=VALUE ...]      a continual segmentation benchmark around CL-Net", ""]
+    lines += ["Examples", "  python run.py                                         order 1 on the built-in phantom, tiny, on a CPU",
+              "  python run.py experiment=openkbp data.root=FOLDER     real head-and-neck CT",
+              "  python run.py experiment=order1 data=public scale=paper trainer=gpu",
+              "  python run.py -m experiment=order1,order2 seed=0,1    a sweep; launcher=joblib runs it in parallel",
+              "  python run.py task=verify data=public                 check every file of the datasets", ""]
+    lines += _section("task=", overrides.TASKS)
+    for group in _LISTED:
+        lines += _section(f"{group}=", {name: _first_comment(conf / group / f"{name}.yaml") for name in overrides.choices(conf, group)})
+    lines.append("Also")
+    for group in overrides.groups(conf):
+        if group not in _LISTED:
+            lines.append(f"  {group + '=':<14}{' | '.join(overrides.choices(conf, group))}")
+    lines += ["", "The same command continues an interrupted run. --cfg job prints the whole configuration; conf/config.yaml explains it.",
+              "Exit codes: 0 ok, 1 a bug, 2 usage, 3 invalid data, 4 disk, permission or memory, 75 stopped: run it again."]
+    return "\n".join(lines)
+
+
+def check(argv: Sequence[str], conf: Path) -> None:
+    """Raise UsageError for a command line that would fail later; leaves alone what is a question to Hydra itself."""
+    if _PASSED_ON & {argument.partition("=")[0] for argument in argv}:
+        return
+    flags = [argument for argument in argv if argument.startswith("-")]
+    for flag in flags:
+        if flag not in ("-m", "--multirun"):
+            name = flag.lstrip("-").partition("=")[0]
+            raise UsageError(f"unknown option: {flag}", expected="KEY=VALUE without dashes, -m, --help", fix=f"did you mean {name}=...?")
+    overrides.check([argument for argument in argv if argument not in flags], conf, multirun=bool(flags))
+
+
+def job(cfg) -> None:
+    """What Hydra calls, once or once for each job of a sweep: from the DictConfig to plain values, to the task."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    stop.install()
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True)
+        typed = list(HydraConfig.get().overrides.task)
+        place = plain["paths"]["run"] or plain["run"] or Path(plain["paths"]["runs"]) / runfolder.name_of(plain["name"], typed)
+        plain["paths"]["run"] = str(place)
+        _perform(plain)
+    except Exception as error:
+        known = as_clnet_error(error) or error
+        if isinstance(known, ClnetError):
+            print(f"error: {known}", file=sys.stderr, flush=True)
+        else:
+            traceback.print_exc()
+        known.told = True
+        raise known from (error.__cause__ if known is error else error)
+
+
+def _perform(plain: dict) -> None:
+    task = plain["task"]
+    if task == "status":
+        print(runfolder.describe(Path(plain["paths"]["run"])))
+        return
+    result = getattr(importlib.import_module("experiments.tasks"), task)(plain)
+    if task == "run" and rank() == 0:
+        print(f"run folder: {result}", flush=True)
+
+
+def exit_code_of(action: Callable[[], object]) -> int:
+    """Do it and say how it ended. What a job has printed about its own failure is not printed twice."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # exceptions come out of Hydra as they are
+    try:
+        action()
+    except stop.Stopped as stopped:
+        print(f"stopped by {stopped.cause}; {AGAIN}", file=sys.stderr, flush=True)
+        return stop.EXIT_CODE
+    except KeyboardInterrupt:
+        print(f"stopped; {AGAIN}", file=sys.stderr, flush=True)
+        return stop.EXIT_CODE
+    except Exception as error:
+        if not getattr(error, "told", False):
+            traceback.print_exc()
+        return getattr(error, "exit_code", 1)
+    return 0
+
+
+def as_clnet_error(error: Exception) -> ClnetError | None:
+    """The error that a user can act on, if the machine or the user caused it; None for a bug."""
+    if isinstance(error, PreemptedError) and error.fix is None:
+        return PreemptedError(error.what, where=error.where, fix=AGAIN)
+    if isinstance(error, ClnetError):
+        return error
+    if isinstance(error, OSError):
+        return host_error(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error):
+        return HostError("out of memory", found=str(error).splitlines()[0] if str(error) else type(error).__name__,
+                         fix="a smaller scale=, fewer trainer.workers, or a larger machine; then run the same command again")
+    return None
+
+
+def _section(title: str, entries: dict[str, str]) -> list[str]:
+    width = max((len(name) for name in entries), default=0) + 2
+    return [title, *(f"  {name:<{width}}{line}" for name, line in entries.items()), ""]
+
+
+def _first_comment(file: Path) -> str:
+    for line in file.read_text().splitlines():
+        text = line.strip()
+        if text and not text.startswith("#"):
+            break
+        if text.startswith("#") and not text.startswith("# @"):
+            return text.lstrip("# ")
+    return ""

@@ -1,0 +1,134 @@
+"""The three tables of a run: one row an observation, fixed columns, empty cells for what is undefined, always in the same order."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from clnet.atomic import write_text
+from clnet.errors import DataError
+
+_RUN = ("experiment", "order", "method", "seed", "step", "trained_on")
+SCORES = (*_RUN, "dataset", "case", "structure", "stage", "dsc", "asd_mm", "hd95_mm", "nsd", "reference_voxels", "predicted_voxels",
+          "status")
+DECODERS = (*_RUN, "decoder", "group", "structures", "pruning_rate_percent", "parameters", "nonzero_parameters", "nominal_share",
+            "validation_dsc_before", "validation_dsc_after", "rounds", "updated", "weights_sha256")
+FOOTPRINT = (*_RUN, "parameters", "nonzero_parameters", "nominal_parameters_m", "dense_bytes", "sparse_bytes", "seconds", "peak_memory_mib")
+
+STATUSES = ("ok", "missed", "false_positive", "both_empty", "not_annotated", "out_of_fov")
+STAGES = ("premerge", "merged")
+
+_TABLES = {"scores.csv": (SCORES, ("dataset", "case", "structure", "stage")), "decoders.csv": (DECODERS, ("decoder",)),
+           "footprint.csv": (FOOTPRINT, ())}
+_WHOLE = {"seed", "step", "reference_voxels", "predicted_voxels", "parameters", "nonzero_parameters", "dense_bytes", "sparse_bytes",
+          "rounds"}
+_REAL = {"dsc", "asd_mm", "hd95_mm", "nsd", "pruning_rate_percent", "nominal_share", "validation_dsc_before", "validation_dsc_after",
+         "nominal_parameters_m", "seconds", "peak_memory_mib"}
+_FROM_0_TO_1 = {"dsc", "nsd", "validation_dsc_before", "validation_dsc_after"}
+
+
+def write_scores(folder: Path | str, rows: Iterable[Mapping]) -> Path:
+    """scores.csv: one row per (experiment, order, method, seed, step, trained_on, dataset, case, structure, stage).
+
+    dsc and nsd in [0, 1], distances in mm; None or NaN becomes an empty cell. Raises ValueError for rows that are not of this table.
+    """
+    return _write(Path(folder) / "scores.csv", rows)
+
+
+def write_decoders(folder: Path | str, rows: Iterable[Mapping]) -> Path:
+    """decoders.csv: one row per step and decoder; `structures` may be a sequence of names. Raises ValueError as write_scores does."""
+    return _write(Path(folder) / "decoders.csv", rows)
+
+
+def write_footprint(folder: Path | str, rows: Iterable[Mapping]) -> Path:
+    """footprint.csv: one row per step. Raises ValueError as write_scores does."""
+    return _write(Path(folder) / "footprint.csv", rows)
+
+
+def read(path: Path | str) -> list[dict]:
+    """Rows of one of the three tables with numbers as numbers and None for empty cells. Raises DataError for anything else."""
+    path = Path(path)
+    columns, _ = _TABLES[path.name]
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ()) != columns:
+                raise DataError("a table with other columns", where=path, found=reader.fieldnames, expected=list(columns),
+                                fix="run the same command again: tables are written anew from finished units")
+            return [{name: _value(name, cell) for name, cell in row.items()} for row in reader]
+    except (ValueError, csv.Error, TypeError) as error:
+        raise DataError("a damaged table", where=path, found=error, fix="run the same command again: it is written anew") from error
+
+
+def _write(path: Path, rows: Iterable[Mapping]) -> Path:
+    columns, own_key = _TABLES[path.name]
+    key = (*_RUN[:5], *own_key)
+    rows = sorted((dict(row) for row in rows), key=lambda row: tuple(_sortable(row.get(name)) for name in key))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    previous = None
+    for row in rows:
+        _check(row, columns, path.name)
+        identity = tuple(row[name] for name in (*key, "trained_on"))
+        if identity == previous:
+            raise ValueError(f"{path.name}: two rows for {identity}")
+        previous = identity
+        writer.writerow([_cell(name, row[name]) for name in columns])
+    write_text(path, text.getvalue())
+    return path
+
+
+def _check(row: Mapping, columns: Sequence[str], table: str) -> None:
+    if set(row) != set(columns):
+        raise ValueError(f"{table}: missing {sorted(set(columns) - set(row))}, unknown {sorted(set(row) - set(columns))}")
+    if "status" in row and row["status"] not in STATUSES:
+        raise ValueError(f"{table}: status {row['status']!r} is none of {STATUSES}")
+    if "stage" in row and row["stage"] not in STAGES:
+        raise ValueError(f"{table}: stage {row['stage']!r} is none of {STAGES}")
+    for name in _RUN:
+        if row[name] is None or row[name] == "":
+            raise ValueError(f"{table}: {name} is empty")
+
+
+def _cell(name: str, value: object) -> str:
+    """Text of one cell; floats in the shortest form that reads back to the same number."""
+    if value is None or (name in _REAL and math.isnan(float(value))):
+        return ""
+    if name in _REAL:
+        number = float(value)
+        if math.isinf(number) or (name in _FROM_0_TO_1 and not 0 <= number <= 1):
+            raise ValueError(f"{name} cannot be {number}")
+        return repr(number)
+    if name in _WHOLE:
+        if isinstance(value, bool) or int(value) != value or value < 0:
+            raise ValueError(f"{name} cannot be {value!r}")
+        return str(int(value))
+    if name == "updated":
+        return "true" if value else "false"
+    if name == "structures" and not isinstance(value, str):
+        return " ".join(value)
+    text = str(value)
+    if text.lower() in ("nan", "inf", "-inf"):
+        raise ValueError(f"{name} cannot be {text}")
+    return text
+
+
+def _value(name: str, cell: str) -> object:
+    if cell == "":
+        return None
+    if name in _WHOLE:
+        return int(cell)
+    if name in _REAL:
+        number = float(cell)
+        if not math.isfinite(number):
+            raise ValueError(f"{name} is {cell}")
+        return number
+    return cell == "true" if name == "updated" else cell
+
+
+def _sortable(value: object) -> tuple:
+    return (0, value, "") if isinstance(value, (int, float)) else (1, 0, str(value))
