@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +31,14 @@ class TrainerSettings:
     devices: int = 1
     strategy: str = "auto"
     precision: str = "32-true"
-    threads: int = 2
-    workers: int = 1
+    threads: int | None = None
+    workers: int = 0
     deterministic: bool = True
     checkpoint_every_epochs: int = 1
+
+    def use_threads(self) -> None:
+        """Give torch its threads: one per core unless set."""
+        torch.set_num_threads(self.threads or os.cpu_count() or 1)
 
 
 def fit(
@@ -43,7 +48,7 @@ def fit(
 
     cost: what one step adds to the progress. Writes `metrics.jsonl`, one line an epoch, and removes its checkpoints at the end.
     """
-    torch.set_num_threads(settings.threads)
+    settings.use_threads()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     checkpoint = folder / "last.ckpt"
     with warnings.catch_warnings():

@@ -1,0 +1,117 @@
+"""Whole-volume evaluation after every step; what a part predicts on a dataset is computed once, however many steps it lives through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from clnet.atomic import write_json
+from clnet.data.dataset import DatasetSpec
+from clnet.data.store import PreparedCase, load_array, save_array
+from clnet.learn.progress import RunProgress
+from clnet.types import Label, Part, Snapshot
+from clnet.units import UnitStore
+from experiments.score import Policy, score_case
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """The prepared test cases of one dataset and the identity of their preparation."""
+
+    spec: DatasetSpec
+    cases: tuple[PreparedCase, ...]
+    identity: str
+
+
+class Evaluation:
+    """Scores parts of a method on test sets; predictions and scores are units of work.
+
+    policy, nsd_tolerance_mm: how a structure is scored; settings: their plain configuration, which identifies the scores.
+    """
+
+    def __init__(self, *, policy: Policy, nsd_tolerance_mm: float, workers: int, settings: Mapping, store: UnitStore, progress: RunProgress):
+        self.policy, self.tolerance_mm, self.workers = policy, nsd_tolerance_mm, workers
+        self.settings, self.store, self.progress = dict(settings), store, progress
+        self.rows: dict[tuple[str, str], list[dict]] = {}  # (identity of a part, dataset) -> its rows
+
+    def __call__(self, snapshot: Snapshot, tests: Mapping[str, TestSet]) -> list[dict]:
+        """Rows of scores.csv without the run's own columns, for every dataset seen so far."""
+        rows = []
+        for dataset in snapshot.seen:
+            test = tests[dataset]
+            wanted = {part.name: (part, labels) for part in snapshot.method.parts() if (labels := known_labels(part, test.spec))}
+            missing = [part for part, _ in wanted.values() if (part.identity, dataset) not in self.rows]
+            if missing:
+                self._evaluate(snapshot, test, missing)
+            for part, _ in wanted.values():
+                rows += self.rows[part.identity, dataset]
+        return rows
+
+    def _evaluate(self, snapshot: Snapshot, test: TestSet, parts: Sequence[Part]) -> None:
+        dataset, name = test.spec.name, f"predictions on {test.spec.name}"
+        identity = {"parts": sorted([part.name, part.identity] for part in parts), "data": test.identity}
+
+        def predict(folder: Path) -> None:
+            predictor = snapshot.method.predictor(parts)
+            for number, case in enumerate(test.cases, start=1):
+                done = folder / case.case
+                if not done.exists():
+                    building = folder / f".{case.case}.partial"
+                    building.mkdir(exist_ok=True)
+                    for part, label_map in predictor(case):
+                        save_array(building / f"{part.name}.b2nd", label_map)
+                    building.rename(done)
+                self.progress.advance(name, 0.0, f"case {number}/{len(test.cases)}")
+
+        predictions = self.store.build("predictions", identity, predict)
+        scored = {"predictions": predictions.name, "evaluate": self.settings, "spec": test.spec.identity()}
+        scores = self.store.build("scores", scored, lambda folder: write_json(folder / "rows.json", self._score(test, parts, predictions)))
+        for part_name, rows in json.loads((scores / "rows.json").read_text()).items():
+            part_identity = next(part.identity for part in parts if part.name == part_name)
+            self.rows[part_identity, dataset] = rows
+
+    def _score(self, test: TestSet, parts: Sequence[Part], predictions: Path) -> dict[str, list[dict]]:
+        work = partial(score_one_case, parts=parts, spec=test.spec, predictions=predictions, policy=self.policy, tolerance_mm=self.tolerance_mm)
+        if self.workers > 1 and len(test.cases) > 1:
+            with ProcessPoolExecutor(self.workers, mp_context=get_context("forkserver")) as pool:
+                results = list(pool.map(work, test.cases))
+        else:
+            results = [work(case) for case in test.cases]
+        return {part.name: [row for result in results for row in result[part.name]] for part in parts}
+
+
+def known_labels(part: Part, spec: DatasetSpec) -> list[Label]:
+    """The dataset's labels that a part has learned to tell apart."""
+    learned = [set(label.structures) for label in part.labels]
+    return [
+        label for label in spec.labels if set(label.structures) == set().union(*(own for own in learned if own <= set(label.structures)))
+    ]
+
+
+def score_one_case(
+    case: PreparedCase, parts: Sequence[Part], spec: DatasetSpec, predictions: Path, policy: Policy, tolerance_mm: float
+) -> dict[str, list[dict]]:
+    """Rows of one case, by part: every label of the dataset that the part knows, on the native grid."""
+    results = {}
+    for part in parts:
+        label_map = load_array(predictions / case.case / f"{part.name}.b2nd")[:]
+        rows = []
+        for label in known_labels(part, spec):
+            annotated = label.name in case.annotated
+            scores = score_case(
+                part.mask(label_map, label.structures),
+                case.reference_mask(label.name) if annotated else None,
+                case.geometry.spacing_mm,
+                structure=label.name,
+                tolerance_mm=tolerance_mm,
+                annotated=annotated,
+                policy=policy,
+            )
+            rows.append({"dataset": spec.name, "case": case.case, "structure": label.name, "stage": "premerge", **scores})
+        results[part.name] = rows
+    return results

@@ -1,0 +1,102 @@
+"""From the plain configuration to the objects of a run: datasets, prepared cases, tasks, the method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hydra.utils import instantiate
+
+from clnet.anatomy import registry
+from clnet.data.content import ContentHashes
+from clnet.data.dataset import DatasetSpec
+from clnet.data.prepare import prepare_dataset
+from clnet.data.store import PreparedCase
+from clnet.errors import UsageError
+from clnet.learn.fit import TrainerSettings
+from clnet.learn.progress import RunProgress
+from clnet.types import Task
+from clnet.units import UnitStore
+from experiments.evaluate import Evaluation, TestSet
+
+
+def made(node):
+    """Instantiate a configuration node; what comes out holds plain Python values only."""
+    return instantiate(node, _convert_="all")
+
+
+def datasets(cfg: Mapping, steps_only: bool = True) -> dict[str, DatasetSpec]:
+    """The order's datasets by slot, in its order (or every dataset of `data`); writes the phantom first where it is not there yet.
+
+    Raises UsageError when the order names a slot that `data` does not fill.
+    """
+    slots = cfg["data"]["datasets"]
+    wanted = cfg["order"]["steps"] if steps_only else list(slots)
+    unknown = [slot for slot in wanted if slot not in slots]
+    if unknown:
+        raise UsageError(
+            "the order needs datasets that data does not have", where=f"order={cfg['order']['name']} data={cfg['data']['name']}",
+            found=", ".join(unknown), expected=", ".join(slots), fix="choose an order for this data, or set both by experiment=",
+        )  # fmt: skip
+    if cfg["data"].get("make"):
+        made(cfg["data"]["make"]).write(Path(cfg["data"]["root"]))
+    return {slot: made(slots[slot]) for slot in wanted}
+
+
+class Preparation:
+    """Prepares datasets as units of work."""
+
+    def __init__(self, cfg: Mapping, store: UnitStore):
+        self.recipe, self.recipe_settings = made(cfg["scale"]["recipe"]), cfg["scale"]["recipe"]
+        self.store, self.hashes = store, ContentHashes(store.root / "content.json")
+        self.workers = int(cfg["trainer"].get("prepare_workers") or 2)
+
+    def __call__(self, spec: DatasetSpec, split: str) -> tuple[tuple[PreparedCase, ...], str]:
+        """The prepared cases of a split and the identity of their preparation."""
+        raw = spec.cases(split)
+        identity = {"spec": spec.identity(), "split": split, "recipe": self.recipe_settings, "content": self.hashes.of_cases(raw)}
+        folder = self.store.build("prepared", identity, lambda place: prepare_dataset(spec, split, self.recipe, place, self.workers))
+        return tuple(PreparedCase.open(folder / case.case) for case in raw), folder.name
+
+
+def tasks_and_tests(specs: Mapping[str, DatasetSpec], prepare: Preparation, progress: RunProgress) -> tuple[list[Task], dict[str, TestSet]]:
+    """Training tasks in order, and the test set of each dataset."""
+    tasks, tests = [], {}
+    for step, spec in enumerate(specs.values()):
+        cases, identity = prepare(spec, "train")
+        tasks.append(Task(step, spec.name, spec.labels, cases, identity))
+        held_out, test_identity = prepare(spec, "test")
+        tests[spec.name] = TestSet(spec, held_out, test_identity)
+        progress.say(f"{spec.name}: {len(cases)} training and {len(held_out)} test cases, {len(spec.labels)} labels")
+    return tasks, tests
+
+
+def trainer_settings(cfg: Mapping) -> TrainerSettings:
+    """The trainer's plain values."""
+    names = TrainerSettings.__dataclass_fields__
+    return TrainerSettings(**{name: value for name, value in cfg["trainer"].items() if name in names})
+
+
+def method_of(cfg: Mapping, specs: Mapping[str, DatasetSpec], store: UnitStore, progress: RunProgress):
+    """The configured method over the registry, with the decoders that the datasets declare."""
+    known = registry.load().with_decoders(decoder for spec in specs.values() for decoder in spec.decoders)
+    return made(cfg["method"])(
+        registry=known, settings=method_settings(cfg), store=store, trainer=trainer_settings(cfg), progress=progress, seed=int(cfg["seed"])
+    )
+
+
+def method_settings(cfg: Mapping) -> dict:
+    """The part of the configuration that identifies what a method learns and predicts."""
+    decoder = cfg["decoder"]
+    return {
+        "network": cfg["scale"]["network"], "encoder": cfg["encoder"], "decoder_width": decoder["width"],
+        **{f"decoder_{kind}": decoder[kind] for kind in ("new", "refine", "update")},
+        "augment": cfg["augment"], "intensity": cfg["scale"]["intensity"], "windows": cfg["scale"]["windows"],
+        "precision": cfg["trainer"]["precision"],
+    }  # fmt: skip
+
+
+def evaluation_of(cfg: Mapping, store: UnitStore, progress: RunProgress) -> Evaluation:
+    """The configured evaluation."""
+    settings = {name: value for name, value in cfg["evaluate"].items() if name != "workers"}
+    return Evaluation(**made(cfg["evaluate"]), settings=settings, store=store, progress=progress)

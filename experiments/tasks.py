@@ -1,0 +1,114 @@
+"""What `task=` can be: each takes the plain configuration and does one thing."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from clnet.errors import DataError
+from clnet.learn.progress import RunProgress
+from clnet.units import UnitStore
+from experiments import manifest, results, runfolder
+from experiments.pipeline import Preparation, datasets, evaluation_of, made, method_of, tasks_and_tests
+from experiments.scenario import continual
+
+
+def run(cfg: Mapping) -> Path:
+    """Learn the order's datasets one after the other, evaluate after every step, write tables and report. Returns the run folder."""
+    with runfolder.claim(Path(cfg["paths"]["run"]), cfg) as folder:
+        progress, store = RunProgress(), UnitStore(Path(cfg["paths"]["units"]))
+        progress.say(f"{cfg['name']}: {' -> '.join(cfg['order']['steps'])}, data={cfg['data']['name']}, seed={cfg['seed']}")
+        specs = datasets(cfg)
+        tasks, tests = tasks_and_tests(specs, Preparation(cfg, store), progress)
+        manifest.write(folder, manifest.collect(cfg, {task.dataset: task.identity for task in tasks}))
+        method, evaluate = method_of(cfg, specs, store, progress), evaluation_of(cfg, store, progress)
+        tables: dict[str, list[dict]] = {"scores": [], "decoders": [], "footprint": []}
+        own = {"experiment": cfg["name"], "order": cfg["order"]["name"], "method": method.name, "seed": cfg["seed"]}
+        for snapshot in continual(method, tasks):
+            began = time.monotonic()
+            columns = {**own, "step": snapshot.step, "trained_on": snapshot.seen[-1]}
+            rows = evaluate(snapshot, tests)
+            tables["scores"] += [{**columns, **row} for row in rows]
+            tables["decoders"] += [{**columns, **row} for row in method.decoder_rows()]
+            tables["footprint"].append({**columns, **footprint_row(method, snapshot.seconds)})
+            write_tables(folder, tables)
+            mean = mean_dsc(rows)
+            progress.say(f"step {snapshot.step} {snapshot.seen[-1]}: mean DSC of all seen {mean:.3f} "
+                         f"(trained {snapshot.seconds:.0f} s, evaluated {time.monotonic() - began:.0f} s)")  # fmt: skip
+        method.save(folder / "model")
+        report({**cfg, "run": str(folder)})
+    return folder
+
+
+def write_tables(folder: Path, tables: Mapping[str, list[dict]]) -> None:
+    """All three tables, as far as the run has come."""
+    results.write_scores(folder, tables["scores"])
+    results.write_decoders(folder, tables["decoders"])
+    results.write_footprint(folder, tables["footprint"])
+
+
+def footprint_row(method, seconds: float) -> dict:
+    """What a snapshot costs; peak_memory_mib is the process's own so far."""
+    footprint = method.footprint()
+    return {
+        "parameters": footprint.parameters, "nonzero_parameters": footprint.nonzero_parameters,
+        "nominal_parameters_m": footprint.parameters / 1e6, "dense_bytes": footprint.dense_bytes, "sparse_bytes": footprint.sparse_bytes,
+        "seconds": round(seconds, 3), "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }  # fmt: skip
+
+
+def mean_dsc(rows: list[dict]) -> float:
+    """Mean over (dataset, structure) of the mean over cases, for the progress line; NaN where nothing is scored."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if row["dsc"] is not None:
+            values.setdefault((row["dataset"], row["structure"]), []).append(row["dsc"])
+    means = [sum(column) / len(column) for column in values.values()]
+    return sum(means) / len(means) if means else float("nan")
+
+
+def report(cfg: Mapping) -> Path:
+    """Tables and figures of a finished or unfinished run, from its scores alone."""
+    from analysis import report as reporting
+    from analysis import terminal
+
+    folder = Path(cfg["run"] or cfg["paths"]["run"])
+    terminal.print_summary(folder)
+    return reporting.build(folder)
+
+
+def verify(cfg: Mapping) -> None:
+    """Read every file of every dataset and list all problems. Raises DataError if there are any."""
+    from clnet.data import verify as checking
+
+    specs = datasets(cfg, steps_only=False)
+    problems = checking.verify(list(specs.values()))
+    if problems:
+        raise DataError(f"{len(problems)} problem(s)", where=cfg["data"]["root"], found="\n" + checking.format_problems(problems))
+    print(f"no problem found in {len(specs)} dataset(s) under {cfg['data']['root']}")
+
+
+def prepare(cfg: Mapping) -> None:
+    """Prepare the order's datasets without training."""
+    store, progress = UnitStore(Path(cfg["paths"]["units"])), RunProgress()
+    tasks_and_tests(datasets(cfg), Preparation(cfg, store), progress)
+
+
+def fetch(cfg: Mapping) -> None:
+    """Download public data, where its YAML says how."""
+    if not cfg["data"].get("fetch"):
+        raise DataError(
+            "this data cannot be downloaded by the program", where=f"data={cfg['data']['name']}",
+            found="; ".join(f"{spec.get('name')}: {spec.get('how_to_get')}" for spec in cfg["data"]["datasets"].values()),
+            fix="get each dataset as described, then set data.root=FOLDER",
+        )  # fmt: skip
+    made(cfg["data"]["fetch"])()
+
+
+def predict(cfg: Mapping) -> None:
+    """Label maps of new scans by a finished run."""
+    from experiments.predict import predict_folder
+
+    predict_folder(cfg)
