@@ -34,7 +34,9 @@ class Evaluation:
     policy, nsd_tolerance_mm: how a structure is scored; settings: their plain configuration, which identifies the scores.
     """
 
-    def __init__(self, *, policy: Policy, nsd_tolerance_mm: float, workers: int, settings: Mapping, store: UnitStore, progress: RunProgress):
+    def __init__(
+        self, *, policy: Policy, nsd_tolerance_mm: float, workers: int, settings: Mapping, store: UnitStore, progress: RunProgress
+    ):
         self.policy, self.tolerance_mm, self.workers = policy, nsd_tolerance_mm, workers
         self.settings, self.store, self.progress = dict(settings), store, progress
         self.rows: dict[tuple[str, str], list[dict]] = {}  # (identity of a part, dataset) -> its rows
@@ -76,7 +78,9 @@ class Evaluation:
             self.rows[part_identity, dataset] = rows
 
     def _score(self, test: TestSet, parts: Sequence[Part], predictions: Path) -> dict[str, list[dict]]:
-        work = partial(score_one_case, parts=parts, spec=test.spec, predictions=predictions, policy=self.policy, tolerance_mm=self.tolerance_mm)
+        work = partial(
+            score_one_case, parts=parts, spec=test.spec, predictions=predictions, policy=self.policy, tolerance_mm=self.tolerance_mm
+        )
         if self.workers > 1 and len(test.cases) > 1:
             with ProcessPoolExecutor(self.workers, mp_context=get_context("forkserver")) as pool:
                 results = list(pool.map(work, test.cases))

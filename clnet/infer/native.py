@@ -33,7 +33,7 @@ class NativeLabelMap:
 
     def __init__(self, prepared_zyx: Sequence[int], native_zyx: Sequence[int], nested: bool):
         self.nested = nested
-        self.weights = [torch.from_numpy(axis_weights(a, b)) for a, b in zip(prepared_zyx, native_zyx, strict=True)]
+        self.weights = [torch.tensor(axis_weights(a, b)) for a, b in zip(prepared_zyx, native_zyx, strict=True)]
         self.labels = np.zeros(tuple(native_zyx), np.uint8)
         touched = self.weights[0] > 0
         self.first = touched.int().argmax(1).tolist()  # prepared slices that each native slice reads

@@ -112,7 +112,9 @@ def _shifted(buffer: Tensor, rows: int, axis: int) -> Tensor:
     return moved
 
 
-def _without_padding(z: int, slab: dict[str, Tensor], before: Sequence[int], shape: Sequence[int]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+def _without_padding(
+    z: int, slab: dict[str, Tensor], before: Sequence[int], shape: Sequence[int]
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """Cut the padding off a slab whose first slice is `z` of the padded volume; yields nothing where the slab is all padding."""
     rows = next(iter(slab.values())).shape[1] if slab else 0
     low, high = max(z, before[0]), min(z + rows, before[0] + shape[0])

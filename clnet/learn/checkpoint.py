@@ -53,5 +53,7 @@ def newest_readable(path: Path) -> Path | None:
         except Exception as error:  # a damaged archive fails in many ways, and each means the same here
             broken.append(f"{candidate.name}: {str(error).splitlines()[0]}")
     if broken:
-        raise HostError("no checkpoint can be read", where=path.parent, found="; ".join(broken), fix="delete this folder to train the unit anew")
+        raise HostError(
+            "no checkpoint can be read", where=path.parent, found="; ".join(broken), fix="delete this folder to train the unit anew"
+        )
     return None

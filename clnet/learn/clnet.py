@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,16 +18,17 @@ from clnet.data.store import PreparedCase
 from clnet.infer.predict import PartNetwork, predict_parts
 from clnet.infer.window import Windows
 from clnet.learn.batches import Sampling, TrainingBatches
+from clnet.learn.bundle import LearnedDecoder, LearnedEncoder, load_bundle, save_bundle
 from clnet.learn.fit import TrainerSettings, fit
 from clnet.learn.optim import Training
 from clnet.learn.progress import RunProgress
-from clnet.learn.target import DecoderTarget, decoder_targets, learned_labels, output_channels, probabilities
+from clnet.learn.target import DecoderTarget, decoder_targets, output_channels, probabilities
 from clnet.learn.training import SegmentationTraining
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
 from clnet.model.weights import count_parameters, load_weights, save_weights, weights_sha256
-from clnet.types import Decoder, Footprint, Label, Part, Task
+from clnet.types import Decoder, Footprint, Part, Task
 from clnet.units import UnitStore, key_of
 
 
@@ -55,21 +56,6 @@ class DecoderPlan:
     refine: Lesson | None = None
 
 
-@dataclass(frozen=True)
-class LearnedDecoder:
-    """A decoder as it stands: its weights file, the unit that made it, and every label that it was taught."""
-
-    decoder: Decoder
-    file: Path
-    identity: str
-    labels: tuple[Label, ...]
-
-    @property
-    def target(self) -> DecoderTarget:
-        """What it can tell apart."""
-        return DecoderTarget(self.decoder, learned_labels(self.labels))
-
-
 class CLNet:
     """The method of the paper, without pruning, EMA, supporting and merging, which stand beside it.
 
@@ -87,7 +73,7 @@ class CLNet:
         self.augmentation, self.intensity, self.windows = augmentation, intensity, windows
         self.name = name
         self.settings, self.store, self.trainer, self.progress, self.seed = dict(settings), store, trainer, progress, seed
-        self.encoder_folder: Path | None = None
+        self.encoder: LearnedEncoder | None = None
         self.learned: dict[str, LearnedDecoder] = {}
         self.updated: tuple[str, ...] = ()
 
@@ -107,7 +93,7 @@ class CLNet:
     def learn(self, task: Task) -> None:
         """Train what this dataset can teach; every decoder without a label in it stays as it is."""
         targets = decoder_targets(self.registry.decoders.values(), task.labels)
-        first = self.encoder_folder is None
+        first = self.encoder is None
         if first:
             self._learn_encoder(task, targets)
         for name, target in targets.items():
@@ -134,18 +120,18 @@ class CLNet:
             for decoder_name, network in decoders.items():
                 save_weights(network, folder / f"{decoder_name}.safetensors")
 
-        self.encoder_folder = self._built("encoder", identity, build, name)
-        key = self.encoder_folder.name
+        folder = self._built("encoder", identity, build, name)
+        self.encoder = LearnedEncoder(folder / "encoder.safetensors", folder.name)
         for decoder_name, target in targets.items():
-            file = self.encoder_folder / f"{decoder_name}.safetensors"
-            self.learned[decoder_name] = LearnedDecoder(target.decoder, file, f"{key}/{decoder_name}", target.labels)
+            file = folder / f"{decoder_name}.safetensors"
+            self.learned[decoder_name] = LearnedDecoder(target.decoder, file, f"{folder.name}/{decoder_name}", target.labels)
 
     def _learn_decoder(self, task: Task, target: DecoderTarget, lesson: Lesson) -> None:
         decoder = target.decoder
         before = self.learned.get(decoder.name)
         kind = "new" if before is None else "refine" if lesson is self.plan.refine else "update"
         wanted = ("network", "decoder_width", f"decoder_{kind}", "augment", "intensity", "precision")
-        identity = self._identity(wanted, task, encoder=self.encoder_folder.name, decoder=decoder, labels=target.labels,
+        identity = self._identity(wanted, task, encoder=self.encoder.identity, decoder=decoder, labels=target.labels,
                                   start=before.identity if before else "fresh")  # fmt: skip
         name = f"decoder {decoder.name} on {task.dataset}"
 
@@ -153,7 +139,9 @@ class CLNet:
             network = self._made(partial(self._network, decoder), decoder.name)
             if before is not None:
                 load_weights(network, before.file)
-            module = SegmentationTraining(self.load_encoder(), {decoder.name: network}, {decoder.name: target}, lesson.training, frozen=True)
+            module = SegmentationTraining(
+                self.load_encoder(), {decoder.name: network}, {decoder.name: target}, lesson.training, frozen=True
+            )
             fit(module, self._batches(task, {decoder.name: target}, lesson, decoder.name), self.trainer, folder, self.progress, name, 1.0)
             save_weights(network, folder / "decoder.safetensors")
 
@@ -184,7 +172,7 @@ class CLNet:
     def load_encoder(self) -> Encoder:
         """The frozen encoder, from its file."""
         encoder = Encoder(self.shape)
-        load_weights(encoder, self.encoder_folder / "encoder.safetensors")
+        load_weights(encoder, self.encoder.file)
         return encoder
 
     def load_decoder(self, name: str) -> DecoderNetwork:
@@ -197,7 +185,7 @@ class CLNet:
         """One part per decoder."""
         how = key_of({"windows": self.settings["windows"], "intensity": self.settings["intensity"]})
         return [
-            Part(name, state.target.labels, key_of([self.encoder_folder.name, state.identity, state.target.labels, how]), state.decoder.nested)
+            Part(name, state.target.labels, key_of([self.encoder.identity, state.identity, state.target.labels, how]), state.decoder.nested)
             for name, state in self.learned.items()
         ]
 
@@ -228,7 +216,9 @@ class CLNet:
             rows.append({
                 "decoder": name, "group": state.decoder.group, "structures": " ".join(label.name for label in state.target.labels),
                 "parameters": parameters, "nonzero_parameters": nonzero, "nominal_share": nonzero / full, "pruning_rate_percent": 0.0,
-                "rounds": 0, "updated": name in self.updated, "weights_sha256": weights_sha256(network),
+                "rounds": 0,
+                "validation_dsc_before": None, "validation_dsc_after": None, "updated": name in self.updated,
+                "weights_sha256": weights_sha256(network),
             })  # fmt: skip
         return rows
 
@@ -236,13 +226,17 @@ class CLNet:
         """Parameters and bytes of the encoder and all decoders."""
         counts = [count_parameters(self.load_encoder()), *(count_parameters(self.load_decoder(name)) for name in self.learned)]
         parameters, nonzero = (sum(column) for column in zip(*counts, strict=True))
-        files = [self.encoder_folder / "encoder.safetensors", *(state.file for state in self.learned.values())]
+        files = [self.encoder.file, *(state.file for state in self.learned.values())]
         size = sum(file.stat().st_size for file in files)
         return Footprint(parameters, nonzero, size, size)
 
-    def state(self) -> dict:
-        """What `restore` needs beside the weight files."""
-        return {name: replace(state, file=Path(f"{name}.safetensors")) for name, state in self.learned.items()}
+    def save(self, folder: Path) -> None:
+        """Everything that prediction needs, in one folder: `method.json` and the weight files."""
+        save_bundle(folder, self.encoder, self.learned)
+
+    def load(self, folder: Path) -> None:
+        """Take over what `save` wrote. Raises DataError where a file is missing or damaged."""
+        self.encoder, self.learned = load_bundle(folder, self.registry)
 
 
 def _number(text: str) -> int:

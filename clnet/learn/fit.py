@@ -42,7 +42,13 @@ class TrainerSettings:
 
 
 def fit(
-    module: SegmentationTraining, batches: TrainingBatches, settings: TrainerSettings, folder: Path, progress: RunProgress, name: str, cost: float
+    module: SegmentationTraining,
+    batches: TrainingBatches,
+    settings: TrainerSettings,
+    folder: Path,
+    progress: RunProgress,
+    name: str,
+    cost: float,
 ) -> None:
     """Train `module` to its last step in `folder`, continuing from a checkpoint that an earlier, killed call left there.
 

@@ -25,7 +25,9 @@ def marginal_log_probability(logits: Tensor, groups: Groups) -> Tensor:
     log_probability = F.log_softmax(logits, dim=1)
     if all(group == (index,) for index, group in enumerate(groups)):
         return log_probability
-    members = [log_probability[:, group[0]] if len(group) == 1 else torch.logsumexp(log_probability[:, list(group)], dim=1) for group in groups]
+    members = [
+        log_probability[:, group[0]] if len(group) == 1 else torch.logsumexp(log_probability[:, list(group)], dim=1) for group in groups
+    ]
     return torch.stack(members, dim=1)
 
 

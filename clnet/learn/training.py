@@ -52,8 +52,7 @@ class SegmentationTraining(LightningModule):
             encoded = encoder(batch["image"])
         names = [name for name in self.targets if f"target/{name}" in batch]
         losses = [
-            self.targets[name].loss(self.decoders[name](encoded).logits, batch[f"target/{name}"], batch[f"valid/{name}"])
-            for name in names
+            self.targets[name].loss(self.decoders[name](encoded).logits, batch[f"target/{name}"], batch[f"valid/{name}"]) for name in names
         ]
         loss = torch.stack(losses).sum()
         self.last_loss = float(loss.detach()) / len(losses)

@@ -26,9 +26,8 @@ class NetworkShape:
             object.__setattr__(self, name, tuple(tuple(int(v) for v in triple) for triple in getattr(self, name)))
         object.__setattr__(self, "features", tuple(int(v) for v in self.features))
         if not len(self.features) == len(self.kernels) == len(self.strides):
-            raise ValueError(
-                f"features, kernels and strides need one entry a stage; found {len(self.features)}, {len(self.kernels)}, {len(self.strides)}"
-            )
+            found = f"{len(self.features)}, {len(self.kernels)}, {len(self.strides)}"
+            raise ValueError(f"features, kernels and strides need one entry a stage; found {found}")
 
     @property
     def total_stride(self) -> Triple:

@@ -47,9 +47,13 @@ def load_weights(module: nn.Module, path: Path) -> None:
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise DataError("weights do not fit the network", where=path, found=str(error)[:500], fix="use the configuration they were trained with") from error
+        raise DataError(
+            "weights do not fit the network", where=path, found=str(error)[:500], fix="use the configuration they were trained with"
+        ) from error
     if expected is not None and (found := weights_sha256(module)) != expected:
-        raise DataError("weights changed on disk", where=path, found=found, expected=expected, fix="delete the folder that holds the file and run again")
+        raise DataError(
+            "weights changed on disk", where=path, found=found, expected=expected, fix="delete the folder that holds the file and run again"
+        )
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:
