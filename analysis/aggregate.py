@@ -1,7 +1,7 @@
 """From one row per case to means: over cases per (dataset, structure), then over structures per dataset, or over all pairs.
 
-A case counts where the evaluation defined its value (a missed structure has DSC 0 and no distance; an empty reference has neither).
-Whatever is left out of a mean is counted: the columns of each status and `<value>_n` stand beside every mean.
+A case is in a mean where the evaluation's policy gave it a value (by default a missed structure has DSC 0 and no distance, and an
+empty reference has neither). Whatever is left out is counted: `<value>_n` and the count of each status stand beside every mean.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ def main_stage(scores: pd.DataFrame) -> str:
 
 
 def by_structure(scores: pd.DataFrame, stage: str | None = None) -> pd.DataFrame:
-    """Index (step, dataset, structure); for each value its mean, `_std` and `_n` over cases, then `rows` and each status's count."""
+    """Index (step, dataset, structure); for each value its mean, `_std` and `_n` over cases, then counts of cases: `rows`,
+    `left_out` (without a DSC, whatever the status) and each status."""
     part = scores[scores["stage"] == (stage or main_stage(scores))].sort_values("step", kind="stable")
     groups = part.groupby(["step", "dataset", "structure"], sort=False)
     columns = {}
     for value in VALUES:
         columns |= {value: groups[value].mean(), f"{value}_std": groups[value].std(), f"{value}_n": groups[value].count()}
     columns["rows"] = groups.size()
+    columns["left_out"] = columns["rows"] - columns["dsc_n"]
     for status in STATUSES:
         columns[status] = (part["status"] == status).groupby([part["step"], part["dataset"], part["structure"]], sort=False).sum()
     return pd.DataFrame(columns)
@@ -54,6 +56,6 @@ def _pooled(structures: pd.DataFrame, levels: list[str]) -> pd.DataFrame:
     for value in VALUES:
         columns |= {value: groups[value].mean(), f"{value}_n": groups[value].count()}
     columns["structures"] = groups.size()
-    for count in ("rows", *STATUSES):
+    for count in ("rows", "left_out", *STATUSES):
         columns[count] = groups[count].sum()
     return pd.DataFrame(columns)

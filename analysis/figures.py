@@ -27,10 +27,12 @@ def forgetting_curves(frames: dict[str, pd.DataFrame], stage: str | None = None)
     datasets, steps = list(dict.fromkeys(orders[0].values())), sorted(set().union(*orders))
     names = dict(zip(datasets, style.short_names(datasets), strict=True))
     same_order = all(order == orders[0] for order in orders)
-    ticks = [f"S{step}\n{fill(names[orders[0][step]], 9)}" if same_order else f"S{step}" for step in steps]
+    labels = [names[orders[0][step]] if same_order else "" for step in steps]
+    slant = max(len(word) for label in labels for word in (label.split() or [""])) > 9
+    ticks = [f"S{step} {label}".strip() if slant else f"S{step}\n{fill(label, 8, break_long_words=False)}".strip()
+             for step, label in zip(steps, labels, strict=True)]
     columns = min(3, len(datasets))
     lines = -(-len(datasets) // columns)
-    slant = max(len(line) for tick in ticks for line in tick.split("\n")) > 10
     with style.applied():
         figure = Figure(figsize=(max(3.4 * columns, 5.0), (3.2 if slant else 2.6) * lines + 0.4), layout="constrained")
         axes = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
@@ -41,7 +43,7 @@ def forgetting_curves(frames: dict[str, pd.DataFrame], stage: str | None = None)
             first = min(min((step for step, name in order.items() if name == dataset), default=steps[-1]) for order in orders)
             axis.axvspan(steps[0] - 0.5, first - 0.5, color=style.SHADE, linewidth=0, zorder=0)
             axis.set(title=names[dataset], xlim=(steps[0] - 0.5, steps[-1] + (0.9 if len(frames) == 1 else 0.5)), ylim=(-3, 103))
-            axis.set_xticks(steps, ticks, rotation=35 if slant else 0, ha="right" if slant else "center", rotation_mode="anchor")
+            axis.set_xticks(steps, ticks, rotation=60 if slant else 0, ha="right" if slant else "center", rotation_mode="anchor")
             axis.grid(axis="x", visible=False)
         for axis in axes[::columns]:
             axis.set_ylabel("DSC (%)")

@@ -21,10 +21,10 @@ class PaperResult:
     asd_mm: dict[str, float]
 
 
-def final_results(order: str, steps: int, folder: Path = REFERENCE) -> PaperResult | None:
+def final_results(order: str, steps: int) -> PaperResult | None:
     """The paper's row for an order named `O1`..`O4` or `order1`..`order4` of five steps; None for any other, or without the files."""
     match = re.fullmatch(r"(?:order|o)[ _-]?([1-4])", order.strip().lower())
-    tables = folder / "tableS6.csv", folder / "fig4_points.csv"
+    tables = REFERENCE / "tableS6.csv", REFERENCE / "fig4_points.csv"
     if match is None or steps != 5 or not all(path.is_file() for path in tables):
         return None
     name = f"O{match[1]}"

@@ -72,7 +72,8 @@ def markdown(table: Table) -> str:
 
     rows = [line(row, index in table.summary_rows) for index, row in enumerate(table.rows)]
     rule = "|" + "|".join([" --- "] + [" ---: "] * (len(table.header) - 1)) + "|"
-    return "\n".join([f"### {table.title}", "", line(table.header), rule, *rows, "", *(f"{note.replace('*', chr(92) + '*')}\n" for note in table.notes)])
+    notes = [note.replace("*", r"\*") + "\n" for note in table.notes]
+    return "\n".join([f"### {table.title}", "", line(table.header), rule, *rows, "", *notes])
 
 
 def latex(table: Table) -> str:

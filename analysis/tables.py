@@ -5,17 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis import paper
-from analysis.aggregate import by_dataset, by_step, by_structure
+from analysis.aggregate import by_dataset, by_step, by_structure, main_stage
 from analysis.continual import METRICS
 from analysis.load import STATUSES, VALUES, Run
 from analysis.matrix import score_matrix
 from analysis.render import DASH, Table, number
 
 NAMES = {"dsc": "DSC", "asd_mm": "ASD (mm)", "hd95_mm": "HD95 (mm)", "nsd": "NSD"}
-LEGEND = ("n: cases in the mean (in the last row structures). missed: nothing predicted (DSC 0, no distance). "
+LEGEND = ("n: cases in the mean (in the last row structures). missed: nothing predicted, DSC 0 and no distance. "
           "fp: predicted where the reference is empty.")
 COMPACT_LEGEND = LEGEND.replace("n: ", "n4: four ", 1).replace("missed: ", "m1: one missed, ").replace("fp: ", "f1: one ")
-LEFT_OUT = ("both_empty", "not_annotated", "out_of_fov")
 
 
 def dataset_order(run: Run) -> list[str]:
@@ -54,9 +53,7 @@ def structure_table(run: Run, dataset: str, value: str = "dsc", stage: str | Non
     while len(shown) > 1 and sum(max(map(len, columns[step])) + 2 for step in shown) > room:
         shown.pop(0)
     notes = [COMPACT_LEGEND if compact else LEGEND]
-    last = means.loc[steps[-1], dataset]
-    left_out = [f"{int(last[status])} {status.replace('_', ' ')}" for status in LEFT_OUT if last[status]]
-    notes += [f"left out after S{steps[-1]}, of {int(last['rows'])} case-structure pairs: {', '.join(left_out)}"] if left_out else []
+    notes += _left_out(run, dataset, value, steps[-1], stage)
     notes += [f"steps before S{shown[0]} are in the report"] if shown != steps else []
     data = chosen.reset_index()[["step", "structure", value, f"{value}_std", f"{value}_n", "rows", *STATUSES]]
     trained = run.trained_on
@@ -65,6 +62,16 @@ def structure_table(run: Run, dataset: str, value: str = "dsc", stage: str | Non
                  ("structure", *(f"S{step}" for step in shown)),
                  tuple((name, *(columns[step][index] for step in shown)) for index, name in enumerate(head)),
                  data, tuple(notes), frozenset({len(structures)}))
+
+
+def _left_out(run: Run, dataset: str, value: str, step: int, stage: str | None) -> list[str]:
+    scores = run.scores
+    rows = scores[(scores["dataset"] == dataset) & (scores["step"] == step) & (scores["stage"] == (stage or main_stage(scores)))]
+    counts = rows.loc[rows[value].isna(), "status"].value_counts()
+    words = [f"{counts[status]} {status.replace('_', ' ')}" for status in STATUSES if status in counts]
+    if not words:
+        return []
+    return [f"Left out of the means after S{step}: {counts.sum()} of {len(rows)} case-structure pairs ({', '.join(words)})."]
 
 
 def final_table(run: Run, stage: str | None = None) -> Table:
@@ -84,7 +91,7 @@ def final_table(run: Run, stage: str | None = None) -> Table:
     for step, name, row, theirs in lines:
         values = [number(row[value], 2 if value.endswith("_mm") else 3) +
                   (f" (n={int(row[f'{value}_n'])})" if row[f"{value}_n"] != row["structures"] else "") for value in VALUES]
-        counts = [int(row["structures"]), int(row["missed"]), int(row["false_positive"]), int(row[list(LEFT_OUT)].sum())]
+        counts = [int(row["structures"]), int(row["missed"]), int(row["false_positive"]), int(row["left_out"])]
         printed = (reference.dsc.get(theirs, float("nan")), reference.asd_mm.get(theirs, float("nan"))) if reference else ()
         rows.append((name, step, str(counts[0]), *values, *map(str, counts[1:]), *(number(value, digits) for value, digits
                                                                                  in zip(printed, (3, 2), strict=False))))
@@ -92,8 +99,8 @@ def final_table(run: Run, stage: str | None = None) -> Table:
                     ({"paper_dataset": theirs, "paper_dsc": printed[0], "paper_asd_mm": printed[1]} if printed else {}))
     header = ("dataset", "step", "n", "DSC", "ASD", "HD95", "NSD", "missed", "fp", "left out")
     notes = ["Means over cases, then over the n structures (beside a mean: fewer, where some have no value); all pairs: over all (dataset, "
-             "structure) pairs. ASD, HD95 in mm. missed, fp, left out: counts of case-structure pairs (left out: empty in both, not "
-             "annotated or out of the field of view)."]
+             "structure) pairs. ASD, HD95 in mm. missed, fp, left out: counts of case-structure pairs (left out: of the DSC mean, see "
+             "the table of statuses)."]
     if reference:
         header += ("paper DSC*", "paper ASD*")
         notes.append(f"* {paper.caveat(list(trained.values()))} Its datasets: {', '.join(reference.datasets.values())}; "

@@ -29,18 +29,15 @@ def summary(run: Run) -> str:
     parts = [render.text(replace(table, notes=table.notes[1:]), WIDTH) for table in shown]  # the legend once, below the last
     parts += [fill(shown[0].notes[0], WIDTH)]
     parts += [render.text(table, WIDTH) for table in (final_table(run), continual_table(run))]
-    if len(run.decoders):
-        parts.append("\n".join(["Decoders", *(f"  {line}" for line in frozen_by_step(run.decoders))]))
-    if run.notes:
-        parts.append("\n".join(["Incomplete", *(f"  {note}" for note in run.notes)]))
+    for title, lines in (("Decoders", map(str, frozen_by_step(run.decoders))), ("Incomplete", run.notes)):
+        wrapped = [fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ") for line in lines]
+        parts += ["\n".join([title, *wrapped])] if wrapped else []
     return "\n\n".join([*parts, headline(run)])
 
 
 def headline(run: Run) -> str:
-    """`final mean DSC 0.853 after S4 (lesion): mean over 77 of 78 (dataset, structure) pairs; missed 3, false positives 5`."""
+    """`final mean DSC 0.853 after S4: mean over 77 of 78 (dataset, structure) pairs; missed 3, false positives 5`."""
     mean, last = final_mean(run.scores), max(run.trained_on)
-    if mean is None:
-        return f"final mean DSC {render.DASH}: no dataset of the order was evaluated"
-    return (f"final mean DSC {render.number(mean['dsc'])} after S{last} ({run.trained_on[last]}): mean over {int(mean['dsc_n'])} of "
+    return (f"final mean DSC {render.number(mean['dsc'])} after S{last}: mean over {int(mean['dsc_n'])} of "
             f"{int(mean['structures'])} (dataset, structure) pairs; missed {int(mean['missed'])}, "
             f"false positives {int(mean['false_positive'])}")

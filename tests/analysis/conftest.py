@@ -1,8 +1,9 @@
-"""A synthetic run folder in the contract's columns: five datasets, 78 pairs, misses, false positives, cases without annotation."""
+"""A synthetic run folder in the contract's columns: five datasets, 66 pairs, misses, false positives, cases without annotation."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +73,28 @@ def write_run(folder: Path, scores: pd.DataFrame, decoders: pd.DataFrame | None 
 
 @pytest.fixture(scope="session")
 def scores() -> pd.DataFrame:
-    return make_scores()
+    """Scores of a run that forgets 5 % a step; read only."""
+    return make_scores(decay=0.05)
+
+
+@pytest.fixture(scope="session")
+def scores_of() -> Callable[..., pd.DataFrame]:
+    """`make_scores`."""
+    return make_scores
+
+
+@pytest.fixture(scope="session")
+def decoders() -> pd.DataFrame:
+    """The run's decoders.csv; read only."""
+    return make_decoders()
 
 
 @pytest.fixture
-def run_folder(tmp_path: Path, scores: pd.DataFrame) -> Path:
-    return write_run(tmp_path / "run", scores)
+def run_with(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a run folder from scores and, if given, decoders."""
+    return lambda scores, decoders=None: write_run(tmp_path / "run", scores, decoders)
+
+
+@pytest.fixture
+def run_folder(run_with: Callable[..., Path], scores: pd.DataFrame) -> Path:
+    return run_with(scores)

@@ -1,0 +1,134 @@
+"""Tables of the synthetic run: formats, counts, the paper's values, frozen decoders."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from analysis import paper
+from analysis.decoders import decoder_table, footprint_table, frozen_by_step
+from analysis.load import read_run
+from analysis.tables import cell, continual_table, dataset_order, final_table, status_table, structure_table
+
+
+@pytest.fixture
+def run(run_folder):
+    return read_run(run_folder)
+
+
+@pytest.fixture
+def paper_files(tmp_path, monkeypatch):
+    """Two rows of the paper's Table S6 and the steps of O1, in the columns of the reference files."""
+    names = ["TotalSegmentatorV2", "StructSeg19", "FLARE22", "SegTHOR", "KiTS21"]
+    steps = [("O1", f"S{step}", name) for step, name in enumerate(names)] + [("all", "", "FLARE22")]
+    final = [("TotalSegmentatorV2", "Mean", "CLNet_C5", "DSC", 94.1, "O1"), ("TotalSegmentatorV2", "Mean", "CLNet_C5", "DSC", 94.2, "O3"),
+             ("TotalSegmentatorV2", "Mean", "CLNet_C5_unpruned", "DSC", 1.0, "O1"), ("KiTS21", "Mean", "CLNet_C5", "ASD", 1.32, "O1"),
+             ("five-public", "Mean", "CLNet_C5", "DSC", 92.6, "O1"), ("five-public", "Total", "CLNet_C5", "Param", 28.5, "O1")]
+    pd.DataFrame(steps, columns=["order", "dataset_step", "dataset"]).to_csv(tmp_path / "fig4_points.csv", index=False)
+    columns = ["dataset", "structure", "method", "metric", "mean", "order_inferred"]
+    pd.DataFrame(final, columns=columns).to_csv(tmp_path / "tableS6.csv", index=False)
+    monkeypatch.setattr(paper, "REFERENCE", tmp_path)
+
+
+@pytest.mark.parametrize(("counts", "long", "short"), [
+    ((0.874, 4, 0, 0), "0.87 (n=4)", "0.87 n4"), ((0.874, 4, 1, 0), "0.87 (n=4, missed 1)", "0.87 n4 m1"),
+    ((float("nan"), 0, 0, 2), "\N{EN DASH} (n=0, fp 2)", "\N{EN DASH} n0 f2")])
+def test_cell(counts, long, short):
+    row = pd.Series(counts, index=["dsc", "dsc_n", "missed", "false_positive"])
+    assert cell(row, "dsc") == long
+    assert cell(row, "dsc", compact=True) == short
+
+
+def test_structure_table_has_the_steps_since_the_dataset_was_learned(run):
+    table = structure_table(run, "phantom_abdomen")
+    assert table.header == ("structure", "S2", "S3", "S4")
+    assert len(table.rows) == 14 and table.rows[-1][0] == "mean over structures" and table.summary_rows == {13}
+    assert "learned in S2" in table.title
+
+
+def test_early_steps_go_where_there_is_no_room(run):
+    table = structure_table(run, "phantom_whole_body", compact=True, width=70)
+    assert table.header == ("structure", "S3", "S4")
+    assert any("steps before S3 are in the report" in note for note in table.notes)
+
+
+def test_everything_left_out_is_said(run):
+    scores = run.scores[(run.scores["dataset"] == "phantom_whole_body") & (run.scores["step"] == 4)]
+    note = next(note for note in structure_table(run, "phantom_whole_body").notes if note.startswith("Left out"))
+    assert f"{scores['dsc'].isna().sum()} of {len(scores)} " in note
+    assert f"{(scores['status'] == 'not_annotated').sum()} not annotated" in note
+    counts = status_table(run).rows[0]
+    assert sum(map(int, counts[1:-1])) == int(counts[-1]) == len(scores)
+
+
+def test_external_datasets_stand_apart(run_with, scores):
+    external = scores[scores["dataset"] == "phantom_chest"].assign(dataset="btcv", dsc=0.5)
+    run = read_run(run_with(pd.concat([external, scores])))
+    assert dataset_order(run)[-1] == "btcv"
+    table = final_table(run)
+    assert [row[0] for row in table.rows[-2:]] == ["all pairs", "btcv"] and table.summary_rows == {5}
+    assert "never learned" in structure_table(run, "btcv").title
+
+
+def test_final_table_beside_the_paper(run, paper_files):
+    table = final_table(run)
+    assert table.header[-2:] == ("paper DSC*", "paper ASD*")
+    printed = {row[0]: row[-2:] for row in table.rows}
+    assert printed["phantom_whole_body"] == ("0.941", "\N{EN DASH}")
+    assert printed["phantom_lesion"] == ("\N{EN DASH}", "1.32")
+    assert printed["all pairs"][0] == "0.926"
+    assert any("paper (CL-Net, real data)" in note and "not comparable" in note for note in table.notes)
+
+
+def test_the_papers_columns_are_for_its_own_orders(run_with, scores, paper_files):
+    assert "paper DSC*" not in final_table(read_run(run_with(scores.assign(order="openkbp")))).header
+    assert paper.final_results("order1", 5).datasets[4] == "KiTS21"
+    assert paper.final_results("O1", 3) is None
+
+
+def test_the_papers_columns_need_its_files(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(paper, "REFERENCE", tmp_path / "none")
+    assert final_table(run).header[-1] == "left out"
+
+
+def test_continual_table_prints_formula_and_source(run):
+    table = continual_table(run)
+    assert [row[0] for row in table.rows] == ["average accuracy", "forgetting", "backward transfer", "learning accuracy"]
+    assert table.rows[1][1].endswith("(n=4)") and table.rows[1][2].endswith("(n=65)")  # 66 pairs, one learned last
+    assert any("max_{l<T} R[l,j] - R[T,j]" in note and "Chaudhry" in note for note in table.notes)
+    before_and_after = continual_table(type(run)(run.folder, pd.concat([run.scores, run.scores.assign(stage="merged")]), run.decoders,
+                                                 run.footprint, {}))
+    assert [row[0] for row in before_and_after.rows][3:5] == ["learning accuracy, premerge", "average accuracy, merged"]
+
+
+def test_continual_table_of_a_single_step(run_with, scores):
+    rows = continual_table(read_run(run_with(scores[scores["step"] == 0]))).rows
+    assert rows[1][1:] == ("\N{EN DASH}",) * 4
+
+
+def test_frozen_decoders_are_counted(decoders):
+    second = frozen_by_step(decoders)[2]
+    assert (second.before, second.unchanged, second.updated, second.changed, second.new) == (48, 46, ("Liver", "Spleen"), (), 0)
+    assert "frozen: 46 of 48 unchanged, 2 updated (Liver, Spleen)" in str(second)
+
+
+def test_a_decoder_that_changed_without_training_stands_out(run_with, scores, decoders):
+    touched = decoders.copy()
+    touched.loc[(touched["step"] == 3) & (touched["decoder"] == "Brain"), "weights_sha256"] = "ffff0000" * 8
+    run = read_run(run_with(scores, touched))
+    assert "1 CHANGED WITHOUT TRAINING (Brain)" in str(frozen_by_step(run.decoders)[3])
+    brain = next(row for row in decoder_table(run).rows if row[0] == "Brain")
+    assert [part.split()[-1] for part in brain[-5:]] == ["trained", "=", "=", "CHANGED", "CHANGED"]
+
+
+def test_a_decoder_that_vanished_stands_out(decoders):
+    assert "1 NOT LISTED ANY MORE (Brain)" in str(frozen_by_step(decoders[(decoders["decoder"] != "Brain") | (decoders["step"] < 4)])[4])
+
+
+def test_sizes(run):
+    assert footprint_table(run).rows[4][:4] == ("S4", "phantom_lesion", "5,000,000", "1,000,000")
+    assert decoder_table(run).rows[-1][:4] == ("49 decoders", "", "49", "2,989,000")
+
+
+def test_a_method_without_decoders(run_with, scores, decoders):
+    assert decoder_table(read_run(run_with(scores, decoders.iloc[:0]))) is None
