@@ -9,28 +9,26 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from scipy import ndimage
 
 from clnet.atomic import explained, replace_folder, write_json
 from clnet.data import reader
 from clnet.data.body import body_box
 from clnet.data.dataset import DatasetSpec
 from clnet.data.leak import voxel_hash
+from clnet.data.locate import Table, count_voxels, locate
 from clnet.data.recipe import Recipe
 from clnet.data.resample import CUBIC, LINEAR, orders_zyx, resample_image, resample_labels, target_shape
-from clnet.data.store import CASE_FILE, PreparedCase, load_array, save_array, select
+from clnet.data.store import CASE_FILE, PreparedCase, load_array, save_array
 from clnet.errors import DataError
 from clnet.types import RawCase
 
 log = logging.getLogger(__name__)
-
-Table = Mapping[str, tuple[int, tuple[int, ...]]]
 
 
 def case_identity(raw: RawCase, spec: DatasetSpec, recipe: Recipe, keep_reference: bool) -> str:
@@ -75,19 +73,26 @@ def _fill(folder: Path, raw: RawCase, spec: DatasetSpec, recipe: Recipe, keep_re
     image, geometry = reader.read_image(raw.image)
     layers, table = reader.read_labels(raw, spec, geometry)
     low, high = recipe.clip_hu
-    native_voxels = _voxels(layers, table)
+    native_voxels = count_voxels(layers, table)
     box = body_box(image, geometry.spacing_mm, recipe.body_threshold_hu, recipe.body_margin_mm)
+    inside = count_voxels(layers[(slice(None), *box)], table)
     cropped = np.clip(image[box], low, high)
     shape = target_shape(cropped.shape, geometry.spacing_mm, recipe.spacing_mm)
     orders = orders_zyx(geometry.spacing_mm, recipe.spacing_mm, CUBIC, recipe.anisotropy_ratio)
     prepared = np.rint(resample_image(cropped, shape, orders, recipe.smooth)).astype(np.int16)
     label_orders = orders_zyx(geometry.spacing_mm, recipe.spacing_mm, LINEAR, recipe.anisotropy_ratio)
-    labels = np.stack([resample_labels(layer[box], shape, label_orders) for layer in layers]) if len(layers) else np.zeros((0, *shape), np.uint8)
-    lost = _lost(raw, recipe, table, native_voxels, _voxels(labels, table))
-    locations, spans, extents = _locate(labels, table, raw, recipe.locations_per_label)
+    labels = (
+        np.stack([resample_labels(layer[box], shape, label_orders) for layer in layers]) if len(layers) else np.zeros((0, *shape), np.uint8)
+    )
+    lost = _lost(raw, recipe, table, native_voxels, count_voxels(labels, table))
+    locations, spans, extents = locate(labels, table, recipe.locations_per_label, f"{raw.dataset}/{raw.case}")
     labelled = prepared[labels.any(axis=0)] if len(labels) else prepared[:0].ravel()
-    arrays = {"image": prepared, "labels": labels, "locations": locations,
-              "histogram": np.bincount(labelled.astype(np.int64).ravel() - low, minlength=high - low + 1)}
+    arrays = {
+        "image": prepared,
+        "labels": labels,
+        "locations": locations,
+        "histogram": np.bincount(labelled.astype(np.int64).ravel() - low, minlength=high - low + 1),
+    }
     if keep_reference:
         arrays["reference"] = layers
     files = {}
@@ -98,52 +103,43 @@ def _fill(folder: Path, raw: RawCase, spec: DatasetSpec, recipe: Recipe, keep_re
             raise DataError("what was written is not what was computed", where=path, fix="check the disk, then run the same command again")
         files[path.name] = {"bytes": path.stat().st_size, "shape": list(array.shape), "dtype": str(array.dtype)}
     return {
-        "identity": identity, "dataset": spec.name, "case": raw.case, "annotated": sorted(raw.annotated), "image": str(raw.image),
-        "spacing_mm": list(recipe.spacing_mm), "shape_zyx": list(shape),
+        "identity": identity,
+        "dataset": spec.name,
+        "case": raw.case,
+        "annotated": sorted(raw.annotated),
+        "image": str(raw.image),
+        "spacing_mm": list(recipe.spacing_mm),
+        "shape_zyx": list(shape),
         "exact_spacing_mm": [(part.stop - part.start) * mm / n for part, mm, n in zip(box, geometry.spacing_mm, shape)],
-        "geometry": asdict(geometry), "crop_zyx": [[part.start, part.stop] for part in box],
+        "geometry": asdict(geometry),
+        "crop_zyx": [[part.start, part.stop] for part in box],
         "label_table": {name: [layer, list(values)] for name, (layer, values) in table.items()},
-        "voxels": _voxels(labels, table), "native_voxels": native_voxels, "lost_labels": lost,
-        "cropped_voxels": {name: n for name, n in ((name, native_voxels[name] - inside) for name, inside in
-                                                   _voxels(layers[(slice(None), *box)], table).items()) if n},
-        "locations": spans, "extent_z": extents, "histogram_from_hu": low, "files": files, "voxel_hash": voxel_hash(image),
+        "voxels": count_voxels(labels, table),
+        "native_voxels": native_voxels,
+        "lost_labels": lost,
+        "cropped_voxels": {name: native_voxels[name] - n for name, n in inside.items() if n != native_voxels[name]},
+        "locations": spans,
+        "extent_z": extents,
+        "histogram_from_hu": low,
+        "files": files,
+        "voxel_hash": voxel_hash(image),
         "label_hash": hashlib.sha256(np.ascontiguousarray(layers).data).hexdigest()[:32],
     }
-
-
-def _voxels(layers: np.ndarray, table: Table) -> dict[str, int]:
-    counts = [np.bincount(layer.ravel(), minlength=1) for layer in layers]
-    return {name: int(sum(counts[layer][value] for value in values if value < len(counts[layer]))) for name, (layer, values) in table.items()}
 
 
 def _lost(raw: RawCase, recipe: Recipe, table: Table, before: Mapping[str, int], after: Mapping[str, int]) -> list[str]:
     lost = [name for name in table if name in raw.annotated and before[name] and not after[name]]
     if lost and not recipe.allow_label_loss:
-        raise DataError(f"{', '.join(lost)}: no voxel is left after resampling", where=f"{raw.case}: {raw.label}",
-                        found=f"{', '.join(f'{name} {before[name]} voxels' for name in lost)} before",
-                        expected=f"at least one at {recipe.spacing_mm} mm", fix="choose a finer spacing_mm, or allow_label_loss=true")
+        raise DataError(
+            f"{', '.join(lost)}: no voxel is left after resampling",
+            where=f"{raw.case}: {raw.label}",
+            found=f"{', '.join(f'{name} {before[name]} voxels' for name in lost)} before",
+            expected=f"at least one at {recipe.spacing_mm} mm",
+            fix="choose a finer spacing_mm, or allow_label_loss=true",
+        )
     for name in lost:
         log.warning("%s/%s: %s (%d voxels) is lost at %s mm", raw.dataset, raw.case, name, before[name], recipe.spacing_mm)
     return lost
-
-
-def _locate(labels: np.ndarray, table: Table, raw: RawCase, limit: int) -> tuple[np.ndarray, dict, dict]:
-    """Sampled voxels of all labels (n, 3), the (start, stop) of each label in them, and its lowest and highest slice (inclusive)."""
-    objects = [ndimage.find_objects(layer) for layer in labels]
-    chosen, spans, extents, total = [np.zeros((0, 3), np.int32)], {}, {}, 0
-    for name, (layer, values) in table.items():
-        boxes = [objects[layer][value - 1] for value in values if value <= len(objects[layer]) and objects[layer][value - 1] is not None]
-        if not boxes:
-            continue
-        box = tuple(slice(min(b[axis].start for b in boxes), max(b[axis].stop for b in boxes)) for axis in range(3))
-        where = np.argwhere(select(labels[layer][box], values))
-        extents[name] = [box[0].start, box[0].stop - 1]
-        if len(where) > limit:
-            seed = int.from_bytes(hashlib.sha256(f"{raw.dataset}/{raw.case}/{name}".encode()).digest()[:8], "little")
-            where = where[np.sort(np.random.default_rng(seed).choice(len(where), limit, replace=False))]
-        chosen.append((where + [part.start for part in box]).astype(np.int32))
-        spans[name] = [total, total := total + len(where)]
-    return np.concatenate(chosen), spans, extents
 
 
 def _publish(temporary: Path, folder: Path, identity: str) -> None:
@@ -173,5 +169,3 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-

@@ -24,7 +24,9 @@ def fingerprint(spec: DatasetSpec, cases: Sequence[PreparedCase], recipe: Recipe
     """
     return {
         "dataset": spec.name,
-        "identity": hashlib.sha256("".join([recipe.identity(), spec.identity(), *(content(case) for case in cases)]).encode()).hexdigest()[:16],
+        "identity": hashlib.sha256("".join([recipe.identity(), spec.identity(), *(content(case) for case in cases)]).encode()).hexdigest()[
+            :16
+        ],
         "cases": len(cases),
         "prepared_spacing_mm": list(recipe.spacing_mm),
         "scan_shape_zyx": _spread([case.geometry.shape_zyx for case in cases]),
@@ -45,7 +47,10 @@ def _spread(rows: Sequence[Sequence[float]]) -> dict:
     values = np.array(rows, float).reshape(-1, 3)
     if not len(values):
         return {}
-    return {name: [round(float(v), 4) for v in function(values, axis=0)] for name, function in (("min", np.min), ("median", np.median), ("max", np.max))}
+    return {
+        name: [round(float(v), 4) for v in function(values, axis=0)]
+        for name, function in (("min", np.min), ("median", np.median), ("max", np.max))
+    }
 
 
 def _intensities(cases: Sequence[PreparedCase]) -> dict:
@@ -60,7 +65,9 @@ def _intensities(cases: Sequence[PreparedCase]) -> dict:
     mean = float((hu * counts).sum() / total)
     reached = np.cumsum(counts)
     return {
-        "voxels": total, "mean": round(mean, 4), "sd": round(float(np.sqrt((counts * (hu - mean) ** 2).sum() / total)), 4),
+        "voxels": total,
+        "mean": round(mean, 4),
+        "sd": round(float(np.sqrt((counts * (hu - mean) ** 2).sum() / total)), 4),
         "percentiles": {f"{p:g}": int(hu[np.searchsorted(reached, p / 100 * total)]) for p in _PERCENTILES},
     }
 
@@ -69,13 +76,20 @@ def _label(name: str, cases: Sequence[PreparedCase]) -> dict:
     shown = [case for case in cases if name in case.annotated and case.voxels.get(name)]
     ends = [case.record["extent_z"][name] for case in shown]
     heights = [(low / case.shape_zyx[0], (high + 1) / case.shape_zyx[0]) for (low, high), case in zip(ends, shown)]
-    mm = [(low * case.record["exact_spacing_mm"][0], (high + 1) * case.record["exact_spacing_mm"][0]) for (low, high), case in zip(ends, shown)]
+    mm = [
+        (low * case.record["exact_spacing_mm"][0], (high + 1) * case.record["exact_spacing_mm"][0])
+        for (low, high), case in zip(ends, shown)
+    ]
     return {
-        "annotated": sum(name in case.annotated for case in cases), "present": len(shown),
+        "annotated": sum(name in case.annotated for case in cases),
+        "present": len(shown),
         "lost": sum(name in case.record["lost_labels"] for case in cases),
-        "voxels": _three([case.voxels[name] for case in shown]), "native_voxels": _three([case.record["native_voxels"][name] for case in shown]),
-        "bottom_share": _three([low for low, _ in heights]), "top_share": _three([high for _, high in heights]),
-        "bottom_mm": _three([low for low, _ in mm]), "top_mm": _three([high for _, high in mm]),
+        "voxels": _three([case.voxels[name] for case in shown]),
+        "native_voxels": _three([case.record["native_voxels"][name] for case in shown]),
+        "bottom_share": _three([low for low, _ in heights]),
+        "top_share": _three([high for _, high in heights]),
+        "bottom_mm": _three([low for low, _ in mm]),
+        "top_mm": _three([high for _, high in mm]),
     }
 
 

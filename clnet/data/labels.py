@@ -21,14 +21,28 @@ def whole_numbers(path: Path, array: np.ndarray) -> tuple[np.ndarray | None, lis
     if array.dtype.kind != "f":
         return array, []
     if not np.isfinite(array).all():
-        return None, [DataError("label values that are not finite", where=path, found=f"{np.count_nonzero(~np.isfinite(array))} voxel(s)",
-                                expected="whole numbers", fix="export the label map again")]
+        return None, [
+            DataError(
+                "label values that are not finite",
+                where=path,
+                found=f"{np.count_nonzero(~np.isfinite(array))} voxel(s)",
+                expected="whole numbers",
+                fix="export the label map again",
+            )
+        ]
     rounded = np.rint(array)
     off = np.abs(array - rounded) > ROUNDING_TOLERANCE
     if off.any():
         examples = sorted({round(float(value), 4) for value in array[off][:1000]})[:5]
-        return None, [DataError("label values with fractions", where=path, found=f"{np.count_nonzero(off)} voxel(s), such as {examples}",
-                                expected=f"whole numbers within {ROUNDING_TOLERANCE:g}", fix="resample the label map by nearest neighbour, not by interpolation")]
+        return None, [
+            DataError(
+                "label values with fractions",
+                where=path,
+                found=f"{np.count_nonzero(off)} voxel(s), such as {examples}",
+                expected=f"whole numbers within {ROUNDING_TOLERANCE:g}",
+                fix="resample the label map by nearest neighbour, not by interpolation",
+            )
+        ]
     return rounded.astype(np.int64), []
 
 
@@ -36,26 +50,48 @@ def map_faults(path: Path, array: np.ndarray, spec: DatasetSpec) -> list[DataErr
     """Values of a label map (z, y, x) that the dataset's YAML does not know: each with its voxels, place and nearest known value."""
     known = spec.known_values()
     names = {value: label.name for label in (*spec.labels, *spec.dropped) for value in label.values}
-    present, counts = np.unique(array, return_counts=True)
+    present, counts = _values(array)
     faults = []
     for value, count in zip(present.tolist(), counts.tolist()):
         if value in known:
             continue
         box = ndimage.find_objects((array == value).astype(np.uint8))[0]
         nearest = min(known, key=lambda other: (abs(other - value), other))
-        faults.append(DataError(
-            f"unknown label value {value}", where=path, found=f"{count} voxel(s) in (z, y, x) = {', '.join(f'{part.start}..{part.stop - 1}' for part in box)}",
-            expected=f"one of {sorted(known)} ({spec.name}); the nearest is {nearest} = {names.get(nearest, 'background')}",
-            fix=f"correct the label map, or name the value under `labels` or `dropped` in conf/dataset of {spec.name}"))
+        faults.append(
+            DataError(
+                f"unknown label value {value}",
+                where=path,
+                found=f"{count} voxel(s) in (z, y, x) = {', '.join(f'{part.start}..{part.stop - 1}' for part in box)}",
+                expected=f"one of {sorted(known)} ({spec.name}); the nearest is {nearest} = {names.get(nearest, 'background')}",
+                fix=f"correct the label map, or name the value under `labels` or `dropped` in conf/dataset of {spec.name}",
+            )
+        )
     return faults
+
+
+def _values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values that occur, and how often; by counting where that is faster than sorting."""
+    if array.min() < 0 or array.max() > 65535:
+        return np.unique(array, return_counts=True)
+    counts = np.bincount(array.ravel())
+    return np.flatnonzero(counts), counts[counts > 0]
 
 
 def mask_faults(path: Path, array: np.ndarray) -> list[DataError]:
     """A mask in a file of its own may hold 0 and one other value."""
-    values = np.unique(array)
-    if len(values[values != 0]) <= 1 and np.isfinite(values).all():
+    low, high = array.min(), array.max()
+    if (low == 0 or low == high) and not np.any((array != 0) & (array != high)):
         return []
-    return [DataError("not a mask", where=path, found=f"values {values[:8].tolist()}", expected="0 and one other value", fix="export one mask a structure")]
+    values = np.unique(array)
+    return [
+        DataError(
+            "not a mask",
+            where=path,
+            found=f"values {values[:8].tolist()}",
+            expected="0 and one other value",
+            fix="export one mask a structure",
+        )
+    ]
 
 
 def pack(masks: Mapping[str, np.ndarray], shape_zyx: Sequence[int]) -> tuple[np.ndarray, Table]:

@@ -62,13 +62,37 @@ def parse_header(data: bytes) -> Header | None:
     """The header at the beginning of an unpacked single-file NIfTI-1 or -2; None if it is neither."""
     for end in "<>":
         if len(data) >= 348 and struct.unpack_from(end + "i", data)[0] == 348 and data[344:347] == b"n+1":
-            return _header(data, end, dim="8h@40", kind=70, pixdim="8f@76", offset="f@108", scale="2f@112", unit="B@123", codes="2h@252", srow="12f@280")
+            return _header(
+                data,
+                end,
+                dim="8h@40",
+                kind=70,
+                pixdim="8f@76",
+                offset="f@108",
+                scale="2f@112",
+                unit="B@123",
+                codes="2h@252",
+                srow="12f@280",
+            )
         if len(data) >= 540 and struct.unpack_from(end + "i", data)[0] == 540 and data[4:7] == b"n+2":
-            return _header(data, end, dim="8q@16", kind=12, pixdim="8d@104", offset="q@168", scale="2d@176", unit="i@500", codes="2i@344", srow="12d@400")
+            return _header(
+                data,
+                end,
+                dim="8q@16",
+                kind=12,
+                pixdim="8d@104",
+                offset="q@168",
+                scale="2d@176",
+                unit="i@500",
+                codes="2i@344",
+                srow="12d@400",
+            )
     return None
 
 
-def _header(data: bytes, end: str, *, dim: str, kind: int, pixdim: str, offset: str, scale: str, unit: str, codes: str, srow: str) -> Header:
+def _header(
+    data: bytes, end: str, *, dim: str, kind: int, pixdim: str, offset: str, scale: str, unit: str, codes: str, srow: str
+) -> Header:
     def field(layout: str) -> tuple:
         form, place = layout.split("@")
         return struct.unpack_from(end + form, data, int(place))
@@ -79,7 +103,16 @@ def _header(data: bytes, end: str, *, dim: str, kind: int, pixdim: str, offset: 
     factor = _UNIT_MM.get(field(unit)[0] & 7, 1.0)
     dtype = np.dtype(end + _TYPES[datatype]) if datatype in _TYPES else None
     return Header(
-        dimensions=int(used), shape_xyz=shape, volumes=math.prod(int(n) for n in sizes[4:used + 1]), datatype=datatype, dtype=dtype,
-        spacing_mm_xyz=tuple(round(float(mm) * factor, 6) for mm in field(pixdim)[1:4]), offset=max(348, int(field(offset)[0])),
-        slope=field(scale)[0], intercept=field(scale)[1], qform_code=field(codes)[0], sform_code=field(codes)[1], srow=field(srow),
+        dimensions=int(used),
+        shape_xyz=shape,
+        volumes=math.prod(int(n) for n in sizes[4 : used + 1]),
+        datatype=datatype,
+        dtype=dtype,
+        spacing_mm_xyz=tuple(round(float(mm) * factor, 6) for mm in field(pixdim)[1:4]),
+        offset=max(348, int(field(offset)[0])),
+        slope=field(scale)[0],
+        intercept=field(scale)[1],
+        qform_code=field(codes)[0],
+        sform_code=field(codes)[1],
+        srow=field(srow),
     )

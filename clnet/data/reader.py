@@ -99,10 +99,15 @@ def geometry_faults(raw: RawCase, path: Path, image: Geometry | None, label: Geo
             differences.append((f"{name} (tolerance {tolerance:g})", *(tuple(round(v, 6) for v in values) for values in (ours, theirs))))
     if not differences:
         return []
-    return [DataError(f"label and image lie on different grids: {', '.join(name for name, _, _ in differences)}", where=path,
-                      found="; ".join(f"{name} {theirs}" for name, _, theirs in differences),
-                      expected="; ".join(f"{name} {ours}" for name, ours, _ in differences) + f" as in {raw.image}",
-                      fix="resample the label to its image (nearest neighbour), or copy the image's header if only the header is wrong")]
+    return [
+        DataError(
+            f"label and image lie on different grids: {', '.join(name for name, _, _ in differences)}",
+            where=path,
+            found="; ".join(f"{name} {theirs}" for name, _, theirs in differences),
+            expected="; ".join(f"{name} {ours}" for name, ours, _ in differences) + f" as in {raw.image}",
+            fix="resample the label to its image (nearest neighbour), or copy the image's header if only the header is wrong",
+        )
+    ]
 
 
 def refuse(faults: Sequence[DataError], path: Path) -> None:
@@ -131,25 +136,45 @@ def _read(path: Path) -> tuple[np.ndarray, Geometry]:
     code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
     oriented = image if code == "LPS" else sitk.DICOMOrient(image, "LPS")
     geometry = Geometry(
-        shape_zyx=tuple(oriented.GetSize()[::-1]), spacing_mm=tuple(oriented.GetSpacing()[::-1]), origin_mm_xyz=tuple(oriented.GetOrigin()),
-        direction_xyz=tuple(oriented.GetDirection()), file_orientation=code,
+        shape_zyx=tuple(oriented.GetSize()[::-1]),
+        spacing_mm=tuple(oriented.GetSpacing()[::-1]),
+        origin_mm_xyz=tuple(oriented.GetOrigin()),
+        direction_xyz=tuple(oriented.GetDirection()),
+        file_orientation=code,
     )
     return sitk.GetArrayFromImage(oriented), geometry
 
 
 def _grid_faults(path: Path, image: sitk.Image) -> Iterable[DataError]:
     if image.GetDimension() != 3:
-        yield DataError("not a 3D volume", where=path, found=f"{image.GetDimension()}D, size {image.GetSize()}", expected="one 3D volume",
-                        fix="write the wanted volume into a file of its own")
+        yield DataError(
+            "not a 3D volume",
+            where=path,
+            found=f"{image.GetDimension()}D, size {image.GetSize()}",
+            expected="one 3D volume",
+            fix="write the wanted volume into a file of its own",
+        )
         return
     if image.GetNumberOfComponentsPerPixel() != 1:
-        yield DataError("several values a voxel", where=path, found=image.GetNumberOfComponentsPerPixel(), expected=1, fix="export HU, not colours")
+        yield DataError(
+            "several values a voxel", where=path, found=image.GetNumberOfComponentsPerPixel(), expected=1, fix="export HU, not colours"
+        )
     low, high = PLAUSIBLE_SPACING_MM
     if not all(math.isfinite(mm) and low <= mm <= high for mm in image.GetSpacing()):
-        yield DataError("implausible voxel spacing", where=path, found=f"(x, y, z) = {image.GetSpacing()} mm", expected=f"{low:g}-{high:g} mm",
-                        fix="write the true spacing into the header")
+        yield DataError(
+            "implausible voxel spacing",
+            where=path,
+            found=f"(x, y, z) = {image.GetSpacing()} mm",
+            expected=f"{low:g}-{high:g} mm",
+            fix="write the true spacing into the header",
+        )
     axes = np.array(image.GetDirection()).reshape(3, 3)
     shear = np.degrees(np.arcsin(np.clip(np.abs((axes.T @ axes)[np.triu_indices(3, 1)]), 0, 1))).max()
     if shear >= 0.05:
-        yield DataError("sheared voxel grid", where=path, found=f"axes are {shear:.3f} degrees off being perpendicular", expected="less than 0.05 degrees",
-                        fix="resample the scan on a perpendicular grid (gantry tilt) or orthonormalise the header")
+        yield DataError(
+            "sheared voxel grid",
+            where=path,
+            found=f"axes are {shear:.3f} degrees off being perpendicular",
+            expected="less than 0.05 degrees",
+            fix="resample the scan on a perpendicular grid (gantry tilt) or orthonormalise the header",
+        )

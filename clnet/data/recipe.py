@@ -34,7 +34,9 @@ class Recipe:
         object.__setattr__(self, "spacing_mm", tuple(float(value) for value in self.spacing_mm))
         object.__setattr__(self, "clip_hu", tuple(int(value) for value in self.clip_hu))
         if len(self.spacing_mm) != 3 or not all(0.1 <= value <= 20 for value in self.spacing_mm):
-            raise UsageError("spacing of the prepared grid is not a plausible (z, y, x) in mm", found=self.spacing_mm, expected="three of 0.1-20")
+            raise UsageError(
+                "spacing of the prepared grid is not a plausible (z, y, x) in mm", found=self.spacing_mm, expected="three of 0.1-20"
+            )
         if not -32768 <= self.clip_hu[0] < self.clip_hu[1] <= 32767:
             raise UsageError("clip_hu must be a rising pair of int16 values", found=self.clip_hu)
 

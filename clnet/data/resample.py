@@ -66,7 +66,9 @@ def orders_zyx(spacing_mm: Sequence[float], target_spacing_mm: Sequence[float], 
     return (order, order, order)
 
 
-def resample_image(image: np.ndarray, shape_zyx: Sequence[int], orders: Sequence[int] = (CUBIC, CUBIC, CUBIC), smooth: bool = False) -> np.ndarray:
+def resample_image(
+    image: np.ndarray, shape_zyx: Sequence[int], orders: Sequence[int] = (CUBIC, CUBIC, CUBIC), smooth: bool = False
+) -> np.ndarray:
     """(z, y, x) of any type -> (z', y', x') float32, kept within the input's range (splines overshoot)."""
     out = _apply(image, [axis_weights(n, m, order, smooth) for n, m, order in zip(image.shape, shape_zyx, orders)])
     return np.clip(out, image.min(), image.max(), out=out)

@@ -73,17 +73,29 @@ class PreparedCase:
         except FileNotFoundError:
             raise DataError("not a prepared case, or an unfinished one", where=folder, expected=CASE_FILE, fix=_fix(folder)) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError("the description of a prepared case is damaged", where=folder / CASE_FILE, found=repr(error), fix=_fix(folder)) from error
+            raise DataError(
+                "the description of a prepared case is damaged", where=folder / CASE_FILE, found=repr(error), fix=_fix(folder)
+            ) from error
         for name, expected in files.items():
             path = folder / name
             size = path.stat().st_size if path.exists() else None
             if size != expected["bytes"]:
-                raise DataError("an array of a prepared case was lost or changed", where=path, expected=f"{expected['bytes']} bytes",
-                                found="no such file" if size is None else f"{size} bytes", fix=_fix(folder))
+                raise DataError(
+                    "an array of a prepared case was lost or changed",
+                    where=path,
+                    expected=f"{expected['bytes']} bytes",
+                    found="no such file" if size is None else f"{size} bytes",
+                    fix=_fix(folder),
+                )
             array = load_array(path)
             if list(array.shape) != expected["shape"] or str(array.dtype) != expected["dtype"]:
-                raise DataError("an array of a prepared case is not the one described", where=path, found=f"{array.shape} {array.dtype}",
-                                expected=f"{expected['shape']} {expected['dtype']}", fix=_fix(folder))
+                raise DataError(
+                    "an array of a prepared case is not the one described",
+                    where=path,
+                    found=f"{array.shape} {array.dtype}",
+                    expected=f"{expected['shape']} {expected['dtype']}",
+                    fix=_fix(folder),
+                )
         return case
 
     def image_hu(self, box: Box | None = None) -> np.ndarray:
@@ -111,8 +123,11 @@ class PreparedCase:
     def reference_layers(self) -> np.ndarray:
         """(layer, z, y, x) labels of the whole scan on its own LPS grid. Raises DataError if they were not kept."""
         if "reference.b2nd" not in self.record["files"]:
-            raise DataError("the case was prepared without its reference on the native grid", where=self.folder,
-                            fix="prepare it with keep_reference=True, as test cases are")
+            raise DataError(
+                "the case was prepared without its reference on the native grid",
+                where=self.folder,
+                fix="prepare it with keep_reference=True, as test cases are",
+            )
         return self._open("reference.b2nd")[:]
 
     def reference_mask(self, label: str) -> np.ndarray:
