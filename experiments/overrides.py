@@ -1,4 +1,4 @@
-"""What a user typed, checked against the configuration before anything slow is imported: names, types, what is missing, folders.
+"""What a user typed, checked against the configuration before anything slow is imported: names and types.
 
 Every refusal is a UsageError that names the nearest valid spellings and the valid choices. Hydra itself would accept a text for a
 number, and answers a typo without saying what was meant.
@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 
 from clnet.errors import UsageError
+from experiments.completeness import check_complete
 
 TASKS = {
     "run": "learn the order step by step, score every step, write tables and the report (the default)",
@@ -22,7 +23,6 @@ TASKS = {
     "report": "tables, curves and report.html of a run again, from its scores alone",
     "status": "what is known of a run: running, stopped, failed or finished",
 }
-_NEED_DATA = {"run", "verify", "prepare"}
 _TYPES = ((bool, bool, "true or false"), (int, int, "a whole number"), (float, (int, float), "a number"), (list, list, "a list"),
           (dict, dict, "keys and values"))
 _JOBS_CHECKED = 32  # of a sweep; Hydra composes the others itself before it starts any
@@ -55,6 +55,8 @@ def check(overrides: Sequence[str], conf: Path, multirun: bool = False) -> None:
     for override in chosen:
         for value in _values(override, text=True):
             _check_choice(conf, override.key_or_group, value)
+        if override.key_or_group == "dataset" and not override.is_add():
+            raise UsageError("dataset= cannot be chosen on its own", fix="data=NAME brings datasets; order.steps=[...] picks among them")
     for override in parsed:
         if override.key_or_group == "task":
             for value in _values(override, text=True):
@@ -67,7 +69,7 @@ def check(overrides: Sequence[str], conf: Path, multirun: bool = False) -> None:
                 for override, _ in job:
                     if override not in chosen and not override.is_add() and not override.is_delete() and not override.is_force_add():
                         _check_key(base, override, groups(conf))
-                _check_complete(compose("config", [text for _, text in job]))
+                check_complete(compose("config", [text for _, text in job]), conf)
         except (HydraException, OmegaConfBaseException) as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
             raise UsageError("the configuration cannot be put together", found="\n    ".join(lines[:4])) from None
@@ -97,13 +99,14 @@ def _values(override, text: bool = False) -> list:
     value = override.value()
     if not text:
         return [value]
-    return [str(item) for item in (value if isinstance(value, list) else [value]) if item is not None]
+    return ["null" if item is None else str(item) for item in (value if isinstance(value, list) else [value])]
 
 
 def _check_choice(conf: Path, group: str, value: str) -> None:
     valid = choices(conf, group)
     if value.removesuffix(".yaml") not in valid:
-        raise UsageError(f"no such {group}: {value}", where=conf / group, expected=", ".join(valid), fix=_nearest(value, valid))
+        fix = "~experiment leaves it out" if (group, value) == ("experiment", "null") else _nearest(value, valid)
+        raise UsageError(f"no such {group}: {value}", where=conf / group, expected=", ".join(valid), fix=fix)
 
 
 def _check_key(base: Mapping, override, group_names: Sequence[str]) -> None:
@@ -149,35 +152,6 @@ def _type_problem(there: object, value: object) -> str | None:
             good = isinstance(value, accepted) and isinstance(value, bool) == isinstance(there, bool)
             return None if good else name
     return "a single value" if isinstance(value, (list, dict)) else None
-
-
-def _check_complete(cfg: Mapping) -> None:
-    """Nothing is left open (`???`, an unset environment variable), and the data lies where the configuration says."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
-
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        raise UsageError(f"not set: {', '.join(missing)}", fix=" ".join(f"{key}=..." for key in missing))
-    try:
-        plain = OmegaConf.to_container(cfg, resolve=True)
-    except OmegaConfBaseException as error:
-        key = error.full_key or "the configuration"
-        what = "not set" if isinstance(error, InterpolationResolutionError) else "cannot be resolved"
-        raise UsageError(f"{what}: {key}", found=str(error).splitlines()[0], fix=f"{key}=... on the command line") from None
-    data = plain.get("data") or {}
-    if plain.get("task") in _NEED_DATA and data.get("root") and not data.get("make"):
-        _check_folder("data.root", str(data["root"]))
-
-
-def _check_folder(key: str, text: str) -> None:
-    path = Path(text).expanduser().absolute()
-    if path.is_dir():
-        return
-    parent = next(folder for folder in path.parents if folder.exists())
-    quoted = text[:1] in "\"'" or text[-1:] in "\"'"
-    raise UsageError(f"{key} is not a folder", where=path, found=f"nearest existing folder: {parent}",
-                     fix="remove the quotes that are part of the value" if quoted else f"{key}=FOLDER")
 
 
 def _leaves(value: object, key: str = "") -> Iterator[tuple[str, object]]:

@@ -58,7 +58,11 @@ def read(path: Path | str) -> list[dict]:
             if tuple(reader.fieldnames or ()) != columns:
                 raise DataError("a table with other columns", where=path, found=reader.fieldnames, expected=list(columns),
                                 fix="run the same command again: tables are written anew from finished units")
-            return [{name: _value(name, cell) for name, cell in row.items()} for row in reader]
+            rows = list(reader)
+        for number, row in enumerate(rows, 2):
+            if None in row or None in row.values():
+                raise ValueError(f"row {number} has not {len(columns)} cells")
+        return [{name: _value(name, cell) for name, cell in row.items()} for row in rows]
     except (ValueError, csv.Error, TypeError) as error:
         raise DataError("a damaged table", where=path, found=error, fix="run the same command again: it is written anew") from error
 

@@ -1,0 +1,84 @@
+"""Every YAML in conf/ composes, is described, and every experiment says what it is: a new file is tested without new code."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from experiments import overrides
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+GROUPS = overrides.groups(CONF)
+EXPERIMENTS = overrides.choices(CONF, "experiment")
+EVERY = [(group, name) for group in GROUPS for name in overrides.choices(CONF, group)]
+
+
+def composed(*typed) -> dict:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return OmegaConf.to_container(compose("config", list(typed)), resolve=True)
+
+
+@pytest.fixture(autouse=True)
+def data_folder(monkeypatch, tmp_path):
+    for name in ("CLNET_DATA",):
+        monkeypatch.setenv(name, str(tmp_path))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_is_complete(name, tmp_path):
+    cfg = composed(f"experiment={name}", f"data.root={tmp_path}")
+    assert cfg["name"] == name and cfg["seed"] == 0 and cfg["task"] == "run"
+    steps, slots = cfg["order"]["steps"], cfg["data"]["datasets"]
+    assert len(steps) >= 2 and set(steps) <= set(slots)
+    assert len(set(steps)) == len(steps)
+    assert all(slots[step]["labels"] and slots[step]["name"] for step in steps)
+    overrides.check([f"experiment={name}", f"data.root={tmp_path}"], CONF)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_holds_only_differences(name):
+    text = (CONF / "experiment" / f"{name}.yaml").read_text()
+    assert text.startswith("# @package _global_\n# ") and "paper" in text.splitlines()[1]
+    default = composed("~experiment")
+    own = {key: value for key, value in yaml.safe_load(text).items() if key != "defaults"}
+    assert all(default.get(key) != value for key, value in own.items()), "repeats a default"
+    assert len(text.splitlines()) <= 30
+
+
+def test_the_default_is_order_1_on_the_phantom():
+    assert composed() == composed("experiment=order1")
+    assert composed()["data"].get("make") and composed()["order"]["name"] == "O1"
+
+
+@pytest.mark.parametrize("group, name", [(group, name) for group, name in EVERY if group not in ("dataset", "experiment")])
+def test_choice_composes_and_has_a_description(group, name, tmp_path):
+    typed = [f"{group}={name}"] + ([f"data.root={tmp_path}"] if group == "data" else [])
+    assert composed(*typed)
+    described((CONF / group / f"{name}.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", overrides.choices(CONF, "dataset"))
+def test_dataset_composes_and_has_a_description(name, tmp_path):
+    cfg = composed(f"+dataset@data.datasets.new={name}", f"data.root={tmp_path}")
+    assert cfg["data"]["datasets"]["new"]["labels"]
+    described((CONF / "dataset" / f"{name}.yaml").read_text())
+
+
+def described(text: str) -> None:
+    first = next(line for line in text.splitlines() if not line.startswith("# @"))
+    assert first.startswith("# ") and len(first) > 10
+
+
+def test_launcher_reaches_hydra():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for name, target in (("local", "BasicLauncher"), ("joblib", "JoblibLauncher"), ("submitit", "SlurmLauncher")):
+            cfg = compose("config", [f"launcher={name}"], return_hydra_config=True)
+            assert cfg.hydra.launcher._target_.endswith(target)
+        assert cfg.hydra.launcher.max_num_timeout > 0  # 0 would end a job at its first time limit
+
+
+def test_trainers_differ_in_values_only():
+    trainers = [composed(f"trainer={name}")["trainer"] for name in overrides.choices(CONF, "trainer")]
+    assert len({tuple(trainer) for trainer in trainers}) == 1

@@ -1,0 +1,80 @@
+"""Tables: exact columns, stable order and text, no NaN, and the same numbers back."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from clnet.errors import DataError
+from experiments import results
+
+RUN = {"experiment": "order1", "order": "O1", "method": "clnet", "seed": 0, "step": 0, "trained_on": "whole"}
+SCORE = RUN | {"dataset": "whole", "case": "case_1", "structure": "Liver", "stage": "premerge", "dsc": 0.1 + 0.2, "asd_mm": 1 / 3,
+               "hd95_mm": np.float64(2.5), "nsd": 1, "reference_voxels": 10, "predicted_voxels": np.int64(12), "status": "ok"}
+DECODER = RUN | {"decoder": "D_Liver", "group": "Abdomen", "structures": ("Liver", "Spleen"), "pruning_rate_percent": None,
+                 "parameters": 100, "nonzero_parameters": 100, "nominal_share": None, "validation_dsc_before": 0.5,
+                 "validation_dsc_after": None, "rounds": 0,
+                 "updated": True, "weights_sha256": "ab" * 32}
+FOOTPRINT = RUN | {"parameters": 10, "nonzero_parameters": 9, "nominal_parameters_m": 15.65, "dense_bytes": 40, "sparse_bytes": 38,
+                   "seconds": 1.5, "peak_memory_mib": None}
+
+
+RUN_COLUMNS = "experiment,order,method,seed,step,trained_on,"
+
+
+def test_columns_are_the_ones_that_others_rely_on(tmp_path):
+    assert results.write_scores(tmp_path, [SCORE]).read_text().splitlines()[0] == (
+        RUN_COLUMNS + "dataset,case,structure,stage,dsc,asd_mm,hd95_mm,nsd,reference_voxels,predicted_voxels,status")
+    assert results.write_decoders(tmp_path, []).read_text() == (
+        RUN_COLUMNS + "decoder,group,structures,pruning_rate_percent,parameters,nonzero_parameters,nominal_share,validation_dsc_before,"
+        "validation_dsc_after,rounds,updated,weights_sha256\n")
+    assert results.write_footprint(tmp_path, []).read_text() == (
+        RUN_COLUMNS + "parameters,nonzero_parameters,nominal_parameters_m,dense_bytes,sparse_bytes,seconds,peak_memory_mib\n")
+
+
+def test_values_come_back_exactly(tmp_path):
+    assert results.read(results.write_scores(tmp_path, [SCORE])) == [SCORE]
+    assert results.read(results.write_decoders(tmp_path, [DECODER])) == [DECODER | {"structures": "Liver Spleen"}]
+    assert results.read(results.write_footprint(tmp_path, [FOOTPRINT])) == [FOOTPRINT]
+
+
+def test_undefined_is_an_empty_cell(tmp_path):
+    missed = SCORE | {"dsc": 0.0, "asd_mm": math.nan, "hd95_mm": None, "nsd": np.nan, "predicted_voxels": 0, "status": "missed"}
+    text = results.write_scores(tmp_path, [missed]).read_text()
+    assert text.splitlines()[1].endswith(",0.0,,,,10,0,missed") and "nan" not in text.lower()
+    assert results.read(tmp_path / "scores.csv")[0]["asd_mm"] is None
+
+
+def test_order_of_rows_does_not_depend_on_who_was_first(tmp_path):
+    rows = [SCORE | {"step": step, "case": case, "structure": structure, "stage": stage} for step in (0, 2, 10) for case in ("a", "b")
+            for structure in ("Liver", "Spleen") for stage in results.STAGES]
+    first = results.write_scores(tmp_path, rows).read_bytes()
+    random.Random(0).shuffle(rows)
+    assert results.write_scores(tmp_path, rows).read_bytes() == first
+    assert [row["step"] for row in results.read(tmp_path / "scores.csv")] == sorted(row["step"] for row in rows)
+
+
+@pytest.mark.parametrize("change", [{"status": "fine"}, {"stage": "final"}, {"dsc": 92.6}, {"dsc": -0.1},
+                                    {"asd_mm": math.inf}, {"reference_voxels": -1}, {"reference_voxels": 1.5},
+                                    {"case": "nan"}, {"trained_on": None}, {"extra": 1}])
+def test_wrong_values_are_refused_and_the_old_table_stays(tmp_path, change):
+    before = results.write_scores(tmp_path, [SCORE]).read_bytes()
+    with pytest.raises(ValueError):
+        results.write_scores(tmp_path, [SCORE | change])
+    assert (tmp_path / "scores.csv").read_bytes() == before
+
+
+def test_missing_column_and_duplicate_row_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="missing \\['nsd'\\]"):
+        results.write_scores(tmp_path, [{name: value for name, value in SCORE.items() if name != "nsd"}])
+    with pytest.raises(ValueError, match="two rows"):
+        results.write_scores(tmp_path, [SCORE, SCORE | {"dsc": 0.5}])
+
+
+@pytest.mark.parametrize("old, new", [("dsc", "dice"), (",10,", ",ten,"), (",1.0,", ",nan,"), (",ok", ",ok,ok")])
+def test_damaged_table_is_named(tmp_path, old, new):
+    path = results.write_scores(tmp_path, [SCORE])
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(DataError, match="scores.csv"):
+        results.read(path)
