@@ -22,8 +22,7 @@ def composed(*typed) -> dict:
 
 @pytest.fixture(autouse=True)
 def data_folder(monkeypatch, tmp_path):
-    for name in ("CLNET_DATA",):
-        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("CLNET_DATA", str(tmp_path))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
