@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -59,6 +60,8 @@ def job(cfg) -> None:
     from omegaconf import OmegaConf
 
     stop.install()
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("clnet").setLevel(logging.INFO)  # for instance that another process builds what this one waits for
     try:
         plain = OmegaConf.to_container(cfg, resolve=True)
         typed = list(HydraConfig.get().overrides.task)
