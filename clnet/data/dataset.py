@@ -78,7 +78,8 @@ class DatasetSpec:
             return
         parent = next(folder for folder in self.root.parents if folder.exists())
         raise UsageError(f"{self.name}: the dataset's folder does not exist", where=self.root,
-                         found=f"nearest existing folder: {parent}", expected="its public release in the layout of its YAML", fix=f"set {self.root_key}=PATH; {self.how_to_get}".rstrip("; "))
+                         found=f"nearest existing folder: {parent}", expected="its public release in the layout of its YAML",
+                         fix=f"set {self.root_key}=PATH; {self.how_to_get}".rstrip("; "))
 
 
 def dataset_spec(*, name: str, root: str | Path, layout: Layout, labels: Mapping, body_group: str, dropped: Mapping | None = None,

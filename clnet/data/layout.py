@@ -47,7 +47,8 @@ class NnunetRaw:
         for folder in (image_folder, label_folder):
             if not folder.is_dir():
                 raise UsageError(f"{dataset}: no folder for the {split} split", where=folder,
-                                 expected=f"nnU-Net raw layout under {root}", fix="check the dataset's root; if the release labels training cases only, hold some out: "
+                                 expected=f"nnU-Net raw layout under {root}",
+                                 fix="check the dataset's root; if the release labels training cases only, hold some out: "
                                  "`split: {_target_: clnet.data.layout.HeldOut, fraction: 0.2}`")
         suffix = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
         images, problems = {}, []
@@ -121,8 +122,8 @@ class CaseTable:
 
     `image` and `label` are paths with `{case}`. `include` narrows the rows to named cases, or to rows whose columns have one of the
     given values; `train_include` names the cases that may be trained on and leaves the test rows as they are, so that several datasets
-    can share a table without sharing patients. With an `annotated_column` (names separated by spaces) a label counts as annotated when its own name or all of its
-    structures are listed; a case that annotates none of the labels is left out.
+    can share a table without sharing patients. With an `annotated_column` (names separated by spaces) a label counts as annotated when
+    its own name or all of its structures are listed; a case that annotates none of the labels is left out.
     """
 
     table: str = "cases.csv"
