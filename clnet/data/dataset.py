@@ -83,7 +83,7 @@ class DatasetSpec:
 
 
 def dataset_spec(*, name: str, root: str | Path, layout: Layout, labels: Mapping, body_group: str, dropped: Mapping | None = None,
-                 decoders: Sequence[Mapping | Decoder] = (), **rest) -> DatasetSpec:
+                 decoders: Sequence[Mapping | Decoder] = (), paper_cases: Mapping | None = None, **rest) -> DatasetSpec:
     """A checked DatasetSpec out of plain YAML values.
 
     labels, dropped: name -> value, list of values, or {values, structures} / {files, structures}; `structures` may be left out where
@@ -94,7 +94,8 @@ def dataset_spec(*, name: str, root: str | Path, layout: Layout, labels: Mapping
     known = registry.load().with_decoders(extra)
     spec = DatasetSpec(name=name, root=Path(root).expanduser().resolve(), layout=layout, body_group=body_group, decoders=extra,
                        labels=tuple(_label(key, value, known.structures) for key, value in labels.items()),
-                       dropped=tuple(_label(key, value, {}) for key, value in (dropped or {}).items()), **rest)
+                       dropped=tuple(_label(key, value, {}) for key, value in (dropped or {}).items()),
+                       paper_cases=dict(paper_cases) if paper_cases else None, **rest)
     problems = list(_problems(spec, known))
     if problems:
         raise UsageError(f"{name}: the dataset's YAML contradicts itself or the registry", where=f"conf/dataset ({name})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +43,10 @@ def test_the_forms_of_a_label():
 
 def test_configuration_objects_become_plain_values():
     config = OmegaConf.create({"labels": {"Liver": 1, "A_Aorta": {"values": [5], "structures": AORTA}}, "dropped": {"Lips": 9},
-                               "decoders": [{"name": "PTV70", "group": "Lesion", "structures": ["PTV70"]}]})
-    spec = make(labels=config.labels, dropped=config.dropped, decoders=config.decoders)
+                               "decoders": [{"name": "PTV70", "group": "Lesion", "structures": ["PTV70"]}],
+                               "paper_cases": {"train": 4}})
+    spec = make(labels=config.labels, dropped=config.dropped, decoders=config.decoders, paper_cases=config.paper_cases)
+    assert pickle.loads(pickle.dumps(spec)) == spec and type(spec.paper_cases) is dict
     plain = (*spec.labels[1].structures, *spec.labels[1].values, *spec.decoders[0].structures)
     assert {type(value) for value in plain} == {str, int} and type(spec.labels[1].structures) is tuple
 
