@@ -37,7 +37,8 @@ def patient(**changes):
     ct = np.where(BODY, 1040.0, 0.0)
     ct[45, 50, 25] = 27116.0  # metal
     files = {"ct": sparse(ct, True), "voxel_dimensions": b"4.5e+00\n4.25e+00\n3.0e+00\n",
-             "Brainstem": sparse(STEM), "SpinalCord": sparse(CORD), "LeftParotid": sparse(LEFT), "PTV70": sparse(block((40, 50), (45, 60), (25, 40)))}
+             "Brainstem": sparse(STEM), "SpinalCord": sparse(CORD), "LeftParotid": sparse(LEFT),
+             "PTV70": sparse(block((40, 50), (45, 60), (25, 40)))}
     return {name: content for name, content in {**files, **changes}.items() if content is not None}
 
 
