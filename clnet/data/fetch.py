@@ -53,6 +53,7 @@ class OpenKbpFetch:
     def __call__(self) -> list[str]:
         root = Path(self.root).expanduser().resolve()
         wanted = self._wanted()
+        _refuse_foreign(root)
         with atomic.explained(root):
             root.mkdir(parents=True, exist_ok=True)
         try:
@@ -135,13 +136,16 @@ def _refuse_unlike(path: Path, array: np.ndarray) -> None:
         raise DataError("file exists and holds something else; it is not overwritten", where=path, fix="move it away, or set data.root")
 
 
+def _refuse_foreign(root: Path) -> None:
+    if (root / "cases.csv").exists() and not (root / "manifest.json").exists():
+        raise UsageError("the folder holds a table of cases that this command did not write", where=root / "cases.csv",
+                         fix=f"use it as it is: experiment=openkbp data.root={root}; or set data.root to an empty folder to fetch into")
+
+
 def _read_manifest(root: Path, url: str) -> dict:
     path = root / "manifest.json"
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
-    if (root / "cases.csv").exists():
-        raise UsageError("the folder holds a table of cases that this command did not write", where=root / "cases.csv",
-                         fix="use the data as they are (experiment=openkbp data.root=...), or set data.root to an empty folder")
     return {"source": url, "target": TARGET, "patients": {}, "table_sha256": None}
 
 
