@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.surface import SurfaceDistances, surface_distances
+from experiments.surface import SurfaceDistances, bounding_box, surface_distances, union_box
 
 
 class SurfaceMetrics(NamedTuple):
@@ -70,6 +70,14 @@ def surface_metrics(prediction: np.ndarray, reference: np.ndarray, spacing_mm: S
     if distances is None:
         return SurfaceMetrics(math.nan, math.nan, math.nan)
     return SurfaceMetrics(_symmetric_mean_mm(distances), _symmetric_percentile_mm(distances, 0.95), _share_within(distances, tolerance_mm))
+
+
+def cropped(prediction: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both as bool, cropped to the box that holds either; no metric changes by it. Raises ValueError as `dice` does."""
+    prediction, reference = _masks(prediction, reference)
+    boxes = [box for box in (bounding_box(prediction), bounding_box(reference)) if box is not None]
+    box = union_box(boxes[0], boxes[-1]) if boxes else (slice(0, 0),) * 3
+    return prediction[box], reference[box]
 
 
 def _masks(prediction: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

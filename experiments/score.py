@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from experiments.metrics import dice, surface_metrics
+from experiments.metrics import cropped, dice, surface_metrics
 
 STATUSES = ("ok", "missed", "false_positive", "both_empty", "not_annotated", "out_of_fov")
 
@@ -119,14 +119,14 @@ def score_case(prediction: np.ndarray | None, reference: np.ndarray | None, spac
         return _row(Scores("not_annotated"), None, prediction)
     if prediction is None or reference is None:
         raise ValueError(f"{structure}: no {'prediction' if prediction is None else 'reference'} to score; an empty one is a mask of zeros")
-    overlap = dice(prediction, reference)
-    if not np.any(reference):
-        scores = policy.false_positive() if np.any(prediction) else policy.both_empty() if in_fov else Scores("out_of_fov")
-    elif not np.any(prediction):
-        extent_mm = [size * spacing for size, spacing in zip(np.shape(reference), spacing_mm, strict=True)]
+    extent_mm = [size * spacing for size, spacing in zip(np.shape(reference), spacing_mm, strict=True)]
+    prediction, reference = cropped(prediction, reference)
+    if not reference.any():
+        scores = policy.false_positive() if prediction.any() else policy.both_empty() if in_fov else Scores("out_of_fov")
+    elif not prediction.any():
         scores = policy.missed(Missed(structure, np.count_nonzero(reference) * math.prod(spacing_mm), math.hypot(*extent_mm)))
     else:
-        scores = Scores("ok", overlap, *surface_metrics(prediction, reference, spacing_mm, tolerance_mm))
+        scores = Scores("ok", dice(prediction, reference), *surface_metrics(prediction, reference, spacing_mm, tolerance_mm))
     return _row(scores, reference, prediction)
 
 
