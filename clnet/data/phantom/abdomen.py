@@ -32,10 +32,9 @@ def adrenal(side: str) -> Shape:
 
 def liver() -> Shape:
     """What fills the right dome above an oblique under-surface, and a left lobe that thins out before the stomach."""
-    right = Common(Grown(domes(), -6), Column([(row[0], row[1] - 4, row[2] - 4, 0, row[4]) for row in CAGE]),
-                   Above((-118, 0, 312), (-0.72, 0.1, 1)), Above((-6, 0, 0), (-1, -0.25, 0)))
-    left = Common(Grown(domes(), -6), Ellipsoid((8, -40, 438), (72, 40, 32), 2, (0, -14, 0)))
-    return Union(right, left, blend_mm=10)
+    lobes = Union(Ellipsoid((-76, 10, 398), (66, 84, 88), 3), Ellipsoid((0, -38, 434), (82, 48, 36), 2, (0, -8, 0)), blend_mm=24)
+    bed = Column([(row[0], row[1] - 4, row[2] - 4, 0, row[4]) for row in CAGE])
+    return Common(lobes, Grown(domes(), -5), bed, Above((-118, 0, 318), (-0.52, 0.1, 1)))
 
 
 def stomach(scale: float) -> Shape:
@@ -43,10 +42,11 @@ def stomach(scale: float) -> Shape:
     return Tube(path, np.array([26, 31, 30, 26, 20, 15, 10]) * scale, (1, 0.95, 1.05), pieces=3)
 
 
-DUODENUM = [(-26, -34, 356), (-42, -20, 352), (-50, -8, 330), (-48, -4, 304), (-38, -6, 286), (-12, -14, 280), (16, -16, 284), (30, -18, 300), (34, -24, 316)]
+DUODENUM = [(-26, -34, 356), (-42, -20, 352), (-50, -8, 330), (-48, -4, 304), (-38, -6, 286), (-12, -14, 280), (16, -16, 284),
+            (30, -18, 300), (34, -24, 316)]
 PANCREAS = [(-24, -16, 308), (-24, -22, 334), (-8, -30, 346), (14, -26, 356), (36, -12, 368), (60, 6, 380), (82, 24, 392)]
-COLON = [(-96, 0, 196), (-104, 2, 250), (-102, 2, 296), (-86, -36, 300), (-40, -64, 286), (10, -68, 276), (60, -60, 300), (94, -26, 350), (106, 6, 366),
-         (108, 20, 310), (106, 14, 250), (96, 4, 200), (74, -6, 166), (40, 6, 148), (18, 28, 138)]
+COLON = [(-96, 0, 196), (-104, 2, 250), (-102, 2, 296), (-86, -36, 300), (-40, -64, 286), (10, -68, 276), (60, -60, 300),
+         (94, -26, 350), (106, 6, 366), (108, 20, 310), (106, 14, 250), (96, 4, 200), (74, -6, 166), (40, 6, 148), (18, 28, 138)]
 
 
 def bowel_parts(rng: np.random.Generator) -> list[Part]:
@@ -55,9 +55,10 @@ def bowel_parts(rng: np.random.Generator) -> list[Part]:
     parts = [Part(colon, "stool", None, "Colon", 0.6)]
     for x, y, z in ((-98, -14, 285), (30, -74, 284), (-20, -72, 280), (92, -36, 352), (106, 8, 270)):
         parts.append(Part(Ellipsoid((x, y, z), (9, 6, 12) if abs(x) > 80 else (16, 6, 8)), "gas", KEEP, "Colon", 0.6))
-    for row, z in enumerate(range(130, 270, 26)):
-        path = [(x, rng.uniform(-52, -24), z + rng.uniform(-8, 8)) for x in np.linspace(-66, 66, 6)[:: 1 if row % 2 else -1]]
-        parts.append(Part(Tube(path, rng.uniform(11, 13), pieces=2), "gut", None, "SmallBowel", 0.6))
+    for centre in ((-50, 150), (5, 140), (48, 160), (-45, 200), (8, 190), (52, 210), (-40, 244), (10, 240), (50, 256)):
+        turns = np.linspace(rng.uniform(0, 3), rng.uniform(5, 7), 6)
+        path = [(centre[0] + 26 * np.sin(t), rng.uniform(-54, -22), centre[1] + 18 * np.cos(1.3 * t)) for t in turns]
+        parts.append(Part(Tube(path, rng.uniform(10, 13), pieces=2), "gut", None, "SmallBowel", 0.6))
     return parts
 
 
@@ -76,8 +77,11 @@ def abdomen_parts(rng: np.random.Generator, stomach_scale: float, gas: bool) -> 
     """In the order of painting: later parts win where shapes meet."""
     left, right = adrenal("L"), adrenal("R")
     gallbladder = Ellipsoid((-46, -42, 346), (16, 16, 33), 2, (22, 12, 0))
-    duodenum, pancreas = Tube(DUODENUM, [11, 12, 13, 13, 12.5, 12, 12, 11.5, 11], pieces=3), Tube(PANCREAS, [13, 14, 12, 12, 12.5, 12, 9], (1, 1, 1.1), pieces=3)
-    spleen = Ellipsoid((96, 38, 414), (23, 40, 54), 2, (-14, 14, 18))
+    duodenum = Tube(DUODENUM, [11, 12, 13, 13, 12.5, 12, 12, 11.5, 11], pieces=3)
+    pancreas = Tube(PANCREAS, [13, 14, 12, 12, 12.5, 12, 9], (1, 1, 1.1), pieces=3)
+    under_dome = Grown(domes(), -5)
+    spleen = Common(Ellipsoid((96, 38, 410), (23, 40, 54), 2, (-14, 14, 18)), under_dome)
+    sac = Common(stomach(stomach_scale), under_dome)
     bubble = Ellipsoid((60, -46, 378), (16, 9, 14)) if gas else Ellipsoid((66, -14, 418), (14, 7, 14))
     return [
         *bowel_parts(rng),
@@ -87,7 +91,7 @@ def abdomen_parts(rng: np.random.Generator, stomach_scale: float, gas: bool) -> 
         *kidney_parts(),
         Part(spleen, "spleen", "Spleen", loose=1.0),
         Part(Tube([(-50, 36, 402), (-32, 44, 408)], 14), "fat"),
-        Part(Grown(stomach(stomach_scale), 2.5), "fat", None, "Stomach", 1.0), Part(stomach(stomach_scale), "stomach", "Stomach", loose=1.0),
+        Part(Grown(sac, 2.5), "fat", None, "Stomach", 1.0), Part(sac, "stomach", "Stomach", loose=1.0),
         Part(bubble, "gas", KEEP, "Stomach", 1.0),
         Part(Grown(pancreas, 3), "fat", None, "Pancreas", 0.8), Part(Grown(duodenum, 2), "fat", None, "Duodenum", 0.8),
         Part(pancreas, "pancreas", "Pancreas", loose=0.8), Part(duodenum, "duodenum", "Duodenum", loose=0.8),

@@ -10,7 +10,8 @@ from .combine import Moved
 from .part import KEEP, Part
 from .patient import Patient
 from .points import Points
-from .tissue import TISSUES, value
+from .shapes import FAR_MM
+from .tissue import TISSUES, Tissue, value
 
 
 class Canvas:
@@ -41,13 +42,18 @@ class Canvas:
                 self._fill(window, shape.distance(self.points[window]), part)
 
     def _fill(self, window, distance: np.ndarray, part: Part) -> None:
-        tissue = TISSUES[part.tissue]
+        codes = self.codes[window]
+        if part.inside:
+            distance = np.where(codes == self.code(part.inside), distance, np.float32(FAR_MM))
+        if part.tissue:
+            self._blend(self.image_hu[window], distance, TISSUES[part.tissue])
+        if part.label != KEEP:
+            codes[distance < 0] = self.code(part.label) if part.label else 0
+
+    def _blend(self, image: np.ndarray, distance: np.ndarray, tissue: Tissue) -> None:
         cover = np.clip(0.5 - distance / self.edge_mm, 0, 1)
         inside = value(tissue.hu, self.phase)
         if tissue.rim_hu:
             rim = value(tissue.rim_hu, self.phase)
             inside = inside + (rim - inside) * np.clip(0.5 + (distance + np.float32(tissue.rim_mm)) / self.edge_mm, 0, 1)
-        image = self.image_hu[window]
         image += cover * (inside - image)
-        if part.label != KEEP:
-            self.codes[window][distance < 0] = self.code(part.label) if part.label else 0

@@ -20,11 +20,18 @@ def orbit() -> Shape:
     return Ellipsoid((32, -58, 813), (18, 30, 17), 2, (0, 0, 14))
 
 
-def outer_parts() -> list[Part]:
-    """Scalp and face."""
-    face = Union(Ellipsoid((0, -20, 782), (66, 72, 84), 3), Ellipsoid((0, -92, 778), (13, 14, 20)), blend_mm=8)
-    return [Part(Ellipsoid((0, 20, 855), (79, 96, 75)), "skin"), Part(face, "skin"),
-            Part(Grown(Ellipsoid((0, -20, 782), (66, 72, 84), 3), -6), "soft")]
+FACE = Ellipsoid((0, -20, 782), (66, 72, 84), 3)
+
+
+def skin_parts() -> list[Part]:
+    """Scalp, face, nose."""
+    return [Part(Ellipsoid((0, 20, 855), (79, 96, 75)), "skin"),
+            Part(Union(FACE, Ellipsoid((0, -92, 778), (13, 14, 20)), blend_mm=8), "skin")]
+
+
+def soft_parts() -> list[Part]:
+    """What fills the face, with the fat of the cheeks."""
+    return [Part(Grown(FACE, -6), "soft"), *pair(Ellipsoid((46, -50, 762), (9, 16, 18)), "fat")]
 
 
 def skull_parts() -> list[Part]:
@@ -42,10 +49,11 @@ def skull_parts() -> list[Part]:
         Part(maxilla, "facial_bone", "Bone_Skull"),
         Part(Ellipsoid((0, -14, 800), (18, 14, 10)), "facial_bone", "Bone_Skull"),
         *pair(Ellipsoid((25, -58, 784), (12, 15, 13)), "gas"),
-        Part(Box((0, -64, 788), (11, 26, 18), 5), "gas"), Part(Box((0, -64, 788), (1.5, 26, 18), 1), "soft"),
+        Part(Box((0, -58, 788), (11, 21, 17), 5), "gas"), Part(Box((0, -58, 788), (1.5, 21, 17), 1), "soft"),
         Part(Box((0, -68, 750), (24, 20, 8), 4), "teeth", None),
         Part(Ellipsoid((0, -46, 742), (24, 34, 20)), "muscle"),
-        Part(Tube([(0, -20, 790), (0, -12, 760), (0, -8, 735), (0, -6, 712), (0, -2, 698)], [8, 8, 9, 8, 8], (1.3, 0.8, 1), pieces=3), "gas"),
+        Part(Tube([(0, -20, 790), (0, -12, 760), (0, -8, 735), (0, -6, 712), (0, -2, 698)], [8, 8, 9, 8, 8], (1.3, 0.8, 1), pieces=3),
+             "gas"),
     ]
 
 
@@ -73,7 +81,8 @@ def brain_parts(ventricle_scale: float) -> list[Part]:
     """Fluid, then the brain's surface, its lobes and fluid spaces; brain stem and temporal lobes are structures within the brain."""
     cavity = cranial_cavity()
     temporal = Common(Ellipsoid((42, -2, 822), (19, 38, 19), 3, (0, 0, -6)), Grown(cavity, -3))
-    stem = Tube([(0, 6, 842), (0, 5, 826), (0, 9, 810), (0, 20, 797), (0, 31, 788), (0, 35, 782)], [14, 14.5, 13.5, 10, 8, 7], (1.1, 0.95, 1), pieces=3)
+    stem = Tube([(0, 6, 842), (0, 5, 826), (0, 9, 810), (0, 20, 797), (0, 31, 788), (0, 35, 782)], [14, 14.5, 13.5, 10, 8, 7],
+                (1.1, 0.95, 1), pieces=3)
     cerebellum = Common(Ellipsoid((0, 60, 815), (48, 33, 21)), Grown(cavity, -3))
     v = ventricle_scale
     return [

@@ -40,7 +40,8 @@ class Hospital:
         low_mm, high_mm = (low * VERTEX_MM - 8) * patient.scale_xyz[2], (high * VERTEX_MM + 10) * patient.scale_xyz[2]
         middle = rng.normal(0, 3, 2)
         z = np.arange(low_mm, high_mm, self.spacing_mm[0])
-        across = [np.arange(round(size / step)) * step for size, step in ((self.depth_mm, self.spacing_mm[1]), (self.width_mm, self.spacing_mm[2]))]
+        sizes = ((self.depth_mm, self.spacing_mm[1]), (self.width_mm, self.spacing_mm[2]))
+        across = [np.arange(round(size / step)) * step for size, step in sizes]
         return (z, *(axis - axis.mean() + shift + drop for axis, shift, drop in zip(across, middle, (6, 0))))
 
     def scan(self, image_hu: np.ndarray, patient: Patient) -> np.ndarray:

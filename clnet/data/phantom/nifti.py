@@ -27,7 +27,8 @@ def header(shape_zyx: tuple[int, ...], dtype: np.dtype, spacing_mm: tuple, origi
     return (struct.pack("<i10s18sihcB", 348, b"", b"", 0, 0, b"r", 0) + struct.pack("<8h", 3, nx, ny, nz, 1, 1, 1, 1)
             + struct.pack("<3f4h", 0, 0, 0, 0, code, bits, 0) + struct.pack("<8f", qfac, sx, sy, sz, 0, 0, 0, 0)
             + struct.pack("<3fhBB4f2i", 352, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0) + struct.pack("<80s24s2h", b"clnet-bench phantom", b"", 1, 1)
-            + struct.pack("<6f", b, c, d, *origin) + b"".join(struct.pack("<4f", *row) for row in rows) + struct.pack("<16s4s4x", b"", b"n+1"))
+            + struct.pack("<6f", b, c, d, *origin) + b"".join(struct.pack("<4f", *row) for row in rows)
+            + struct.pack("<16s4s4x", b"", b"n+1"))
 
 
 def write(path: Path, array_lps: np.ndarray, spacing_mm: tuple, first_voxel_lps_xyz: tuple, orientation: str = "LPS") -> None:

@@ -14,14 +14,16 @@ KEEP = "keep"  # the annotation stays as it is: gas in the stomach is stomach
 class Part:
     """`label` is a canonical structure, None where the annotation is cleared, or KEEP. Parts of one `group` move together.
 
+    Where `inside` is given the part reaches only as far as that structure, so that a lung can be cut into lobes.
     `loose` scales how far a group strays from its place and size: 1 an organ, 0 what only follows the body's deformation.
     """
 
     shape: Shape
-    tissue: str
+    tissue: str | None  # None paints nothing: the part only renames
     label: str | None = None
     group: str = ""
     loose: float = 0.0
+    inside: str = ""
 
 
 def pair(shape: Shape, tissue: str, stem: str | None = None, group: str = "", loose: float = 0.0) -> list[Part]:

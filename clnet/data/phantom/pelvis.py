@@ -14,8 +14,8 @@ from .shapes import Above, Ellipsoid, Shape, Tube
 def hip() -> Shape:
     """Left hip bone: a wing cut from an ellipsoid's wall, the acetabulum, pubis and ischium."""
     outer, inner = Ellipsoid((0, 12, 185), (130, 96, 130)), Ellipsoid((0, 12, 188), (120, 86, 124))
-    wing = Common(Without(outer, inner), Above((46, 0, 0), (1, 0, 0)), Above((0, -46, 0), (0.25, 1, 0.25)), Above((0, 0, 104), (0, 0, 1)),
-                  Above((0, 10, 224), (0, -0.35, -1)), Above((0, 76, 0), (0, -1, 0)))
+    wing = Common(Without(outer, inner), Above((46, 0, 0), (1, 0, 0)), Above((0, -36, 160), (0, 1, 0.35)), Above((0, 0, 104), (0, 0, 1)),
+                  Above((0, 10, 222), (0, -0.35, -1)), Above((0, 10, 222), (0, 0.9, -1)), Above((0, 76, 0), (0, -1, 0)))
     cup = Without(Ellipsoid((90, 2, 90), (35, 36, 36)), Ellipsoid((94, 0, 87), (29, 29, 29)), Tube([(90, 0, 88), (150, 0, 70)], 27))
     back = Tube([(52, 66, 168), (66, 62, 140), (84, 34, 112)], [11, 13, 15], pieces=3)
     pubis = Tube([(76, -16, 84), (44, -46, 80), (8, -58, 62)], [12, 9, 11], pieces=3)

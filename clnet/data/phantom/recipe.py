@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from clnet.errors import HostError
+
 from . import atlas, nifti
 from .canvas import Canvas
 from .collection import COLLECTIONS, Collection
 from .patient import Patient
 
-VERSION = 1  # raise it when the same recipe gives other bytes
+VERSION = 3  # raise it when the same recipe gives other bytes
 
 
 def _cases() -> dict[str, tuple[int, int]]:
@@ -35,8 +37,9 @@ class PhantomRecipe:
 
     def identity(self) -> str:
         """Hash of all that the bytes depend on; the number of workers is no part of it."""
-        content = {"version": VERSION, "seed": self.seed, "cases": {k: list(v) for k, v in sorted(self.cases.items())}, "coarsen": self.coarsen,
-                   "collections": {k: asdict(v) for k, v in COLLECTIONS.items()}}
+        content = {"version": VERSION, "seed": self.seed, "coarsen": self.coarsen,
+                   "cases": {slot: list(counts) for slot, counts in sorted(self.cases.items())},
+                   "collections": {slot: asdict(collection) for slot, collection in COLLECTIONS.items()}}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -51,14 +54,13 @@ class Job:
     coarsen: float
     image: Path
     label: Path
-    image_hash: str = ""
 
     def patient(self) -> Patient:
         return Patient((self.seed, list(COLLECTIONS).index(self.slot), ("train", "test").index(self.split), self.number))
 
 
 def jobs(root: Path, recipe: PhantomRecipe) -> list[Job]:
-    """Every scan of the recipe, largest grids first so that workers end together."""
+    """Every scan of the recipe."""
     found = []
     for slot, counts in recipe.cases.items():
         folder = Path(root) / COLLECTIONS[slot].folder
@@ -85,20 +87,28 @@ def make(job: Job) -> tuple[np.ndarray, np.ndarray, tuple, tuple]:
     if ill and "Kidney_Lesion" not in values:  # as in whole-body sets: a tumour is in the picture, and no part of the kidney's label
         values = values | {"Kidney_Lesion": 0}
     table = np.array([values.get(name, 0) if name else 0 for name in canvas.names], np.uint8)
-    shift = patient.random("table").uniform(-900, 300)  # where the couch stood
-    return hospital.scan(canvas.image_hu, patient), table[canvas.codes], hospital.spacing_mm, (float(x[0]), float(y[0]), float(z[0] + shift))
+    couch_mm = patient.random("couch").uniform(-900, 300)
+    first = (float(x[0]), float(y[0]), float(z[0] + couch_mm))
+    return hospital.scan(canvas.image_hu, patient), table[canvas.codes], hospital.spacing_mm, first
 
 
 def run(job: Job) -> None:
-    """Make one scan; its image is published before its label, so a label stands for a finished case."""
+    """Make one scan; its image is published before its label, so a label stands for a finished case. Raises HostError."""
     image, labels, spacing_mm, first = make(job)
     orientation = COLLECTIONS[job.slot].hospital.orientation
-    nifti.write(job.image, image, spacing_mm, first, orientation)
-    nifti.write(job.label, labels, spacing_mm, first, orientation)
+    try:
+        nifti.write(job.image, image, spacing_mm, first, orientation)
+        nifti.write(job.label, labels, spacing_mm, first, orientation)
+    except OSError as error:
+        raise HostError("cannot write a phantom scan", where=job.image.parent, found=str(error),
+                        fix="free some space (200 MB are enough) or choose another folder, then run the same command again") from error
 
 
 def write(root: Path, recipe: PhantomRecipe, workers: int | None = None) -> None:
-    """Write what is missing below `root`/<data set>; finished cases of the same recipe are kept, others replaced."""
+    """Write what is missing below `root`/<data set>, in parallel; finished cases of the same recipe are kept, others replaced.
+
+    Raises HostError when the disk refuses. A process that was killed leaves whole files only, and the next call goes on from there.
+    """
     root = Path(root)
     mark = root / "phantom.json"
     current = mark.exists() and json.loads(mark.read_text()).get("identity") == recipe.identity()
@@ -106,9 +116,9 @@ def write(root: Path, recipe: PhantomRecipe, workers: int | None = None) -> None
     if not todo:
         return
     if not current:
-        for job in todo:  # of another recipe: never mix
-            job.label.unlink(missing_ok=True)
-            job.image.unlink(missing_ok=True)
+        for slot, collection in COLLECTIONS.items():  # of another recipe: never mix
+            for old in root.glob(f"{collection.folder}/*/{slot}_*.nii.gz"):
+                old.unlink()
         root.mkdir(parents=True, exist_ok=True)
         mark.write_text(json.dumps({"identity": recipe.identity(), "seed": recipe.seed}, indent=1) + "\n")
     workers = min(workers or recipe.workers, len(todo))

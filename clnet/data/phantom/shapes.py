@@ -158,12 +158,19 @@ class Column(Shape):
 
 @dataclass(frozen=True)
 class Above(Shape):
-    """Everything on the side of a plane that `normal` points to; without a box of its own."""
+    """Everything on the side of a plane that `normal` points to; its box is endless, or that of `within`."""
 
     point: Vector
     normal: Vector
-    low = np.full(3, -1e4)
-    high = np.full(3, 1e4)
+    within: Shape | None = None
+
+    @property
+    def low(self) -> np.ndarray:
+        return self.within.low if self.within else np.full(3, -1e4)
+
+    @property
+    def high(self) -> np.ndarray:
+        return self.within.high if self.within else np.full(3, 1e4)
 
     def distance(self, points: Points) -> np.ndarray:
         normal = _f32(self.normal) / np.float32(np.linalg.norm(self.normal))

@@ -17,7 +17,8 @@ LEVELS = ([f"L{k}" for k in range(5, 0, -1)] + [f"T{k}" for k in range(12, 0, -1
 _T_Z = 343 + 18.5 + np.cumsum(np.linspace(30, 20.4, 12)) - 15
 HEIGHTS = np.r_[195 + 37 * np.arange(5), _T_Z, 675 + 17 * np.arange(7.0)]
 # y of the middle of the vertebral bodies (lordosis, kyphosis, lordosis), mm
-_CURVE = np.array([(175, 34), (195, 31), (260, 27), (330, 34), (400, 44), (480, 53), (540, 54), (600, 46), (650, 33), (690, 21), (730, 16), (780, 22)], float)
+_CURVE = np.array([(175, 34), (195, 31), (260, 27), (330, 34), (400, 44), (480, 53), (540, 54), (600, 46), (650, 33), (690, 21),
+                   (730, 16), (780, 22)], float)
 
 
 def body_y(z: float) -> float:
@@ -30,7 +31,8 @@ def level_z(name: str) -> float:
 
 def _size(z: float) -> tuple[float, float]:
     """Half width and half depth of a vertebral body."""
-    return float(np.interp(z, [195, 345, 450, 600, 660, 780], [25, 22, 16.5, 14, 12, 10])), float(np.interp(z, [195, 345, 480, 660, 780], [17, 16, 14.5, 9.5, 8]))
+    width = np.interp(z, [195, 345, 450, 600, 660, 780], [25, 22, 16.5, 14, 12, 10])
+    return float(width), float(np.interp(z, [195, 345, 480, 660, 780], [17, 16, 14.5, 9.5, 8]))
 
 
 def canal_path() -> np.ndarray:
@@ -50,11 +52,11 @@ def vertebra(k: int) -> Shape:
     sweep, drop = (14, 0) if chest else (4, 0)
     across = 34 if name[0] == "L" else 26 if chest else 24
     spine = 22 if name[0] == "L" else 24 if chest else 14
-    ring = Without(Ellipsoid((0, back, z - 1), (16.5, 15.5, half * (0.85 if not neck else 0.9)), 2), Tube([(0, back, z - 40), (0, back, z + 40)], 10.5))
+    ring = Without(Ellipsoid((0, back, z - 1), (16.5, 15.5, half * 0.95)), Tube([(0, back, z - 40), (0, back, z + 40)], 10.5))
     parts = [Ellipsoid((0, y, z), (width, depth, half), 4), ring,
              Tube([(14, back - 2, z), (across, back + sweep, z + drop)], [4.5, 3.8], (1, 1, 1.2)),
              Tube([(-14, back - 2, z), (-across, back + sweep, z + drop)], [4.5, 3.8], (1, 1, 1.2)),
-             Tube([(0, back + 13, z - 2), (0, back + 13 + spine * 0.8, z - (16 if chest else 7))], [4.2, 4.2], (1, 1, 1.6 if not neck else 1))]
+             Tube([(0, back + 13, z - 2), (0, back + 13 + spine * 0.8, z - (16 if chest else 7))], 4.2, (1, 1, 1.0 if neck else 1.6))]
     return Union(*(parts if name != "C1" else [ring, *parts[2:4], Ellipsoid((0, y - 2, z), (14, 5, 5))]))
 
 
@@ -82,16 +84,18 @@ def rib(k: int) -> Shape:
 def cartilage(k: int) -> Shape:
     """Costal cartilage from the end of rib k to the sternum or to the costal arch."""
     end = rib(k).path[-1]
-    goal = (14, -92, 600 - 17 * (k - 1)) if k < 8 else (28, -88, 482)
-    middle = (np.array(end) + np.array(goal)) / 2 + np.array((0, -6, -4))
+    z = 600 - 17 * (k - 1) if k < 8 else 482
+    goal = (14 if k < 8 else 28, float(np.interp(z, [480, 530, 575, 605], [-86, -84, -71, -60])), z)
+    middle = (np.array(end) + np.array(goal)) / 2 + np.array((0, -4, -4))
     return Tube([end, middle, goal], 5, (1, 0.9, 1.1), pieces=2)
 
 
 def sacrum() -> Shape:
-    return Column([(62, 8, 6, 0, 74), (85, 16, 9, 0, 84), (105, 26, 14, 0, 85), (130, 38, 19, 0, 75), (155, 48, 23, 0, 62), (168, 50, 24, 0, 54), (176, 42, 20, 0, 48)])
+    return Column([(62, 8, 6, 0, 74), (85, 16, 9, 0, 84), (105, 26, 14, 0, 85), (130, 38, 19, 0, 75), (155, 48, 23, 0, 62),
+                   (168, 50, 24, 0, 54), (176, 42, 20, 0, 48)])
 
 
-def spine_parts(levels_drawn: tuple[str, ...] = tuple(LEVELS)) -> list[Part]:
+def spine_parts() -> list[Part]:
     """Discs, vertebrae, ribs, breastbone, shoulder girdle, then canal and cord."""
     parts: list[Part] = []
     middles = np.r_[179, (HEIGHTS[1:] + HEIGHTS[:-1]) / 2]
@@ -101,16 +105,16 @@ def spine_parts(levels_drawn: tuple[str, ...] = tuple(LEVELS)) -> list[Part]:
         if k < 11:
             parts += pair(cartilage(k), "cartilage")
     parts.append(Part(sacrum(), "vertebra", "Bone_Sacrum"))
-    parts += [Part(vertebra(k), "vertebra", f"Bone_Vert_{name}") for k, name in enumerate(LEVELS) if name in levels_drawn]
-    parts.append(Part(Union(Box((0, -84, 598), (24, 7, 24), 5, (-14, 0, 0)), Box((0, -93, 530), (16, 6, 52), 5, (-4, 0, 0))), "rib"))
-    parts += pair(Tube([(18, -76, 622), (60, -62, 634), (105, -20, 640), (140, 0, 636)], [9, 6.5, 6, 7], pieces=3), "rib")
-    blade = Box((118, 72, 570), (3.5, 34, 58), 3, (6, 6, 52))
-    parts += pair(Union(blade, Tube([(92, 88, 600), (130, 60, 622), (150, 20, 634)], [6, 6, 7], pieces=3)), "rib")
-    parts += pair(Ellipsoid((164, 22, 606), (21, 23, 24)), "bone")
+    parts += [Part(vertebra(k), "vertebra", f"Bone_Vert_{name}") for k, name in enumerate(LEVELS)]
+    parts.append(Part(Union(Box((0, -62, 600), (25, 7, 23), 5, (-24, 0, 0)), Box((0, -81, 532), (16, 6, 50), 5, (-13, 0, 0))), "rib"))
+    parts += pair(Tube([(18, -56, 616), (60, -42, 629), (105, -6, 633), (136, 14, 627)], [9, 6.5, 6, 7], pieces=3), "rib")
+    blade = Box((104, 76, 565), (3.5, 36, 58), 3, (4, 4, 48))
+    parts += pair(Union(blade, Tube([(88, 84, 600), (120, 62, 618), (138, 30, 626)], [6, 6, 7], pieces=3)), "rib")
+    parts += pair(Ellipsoid((148, 22, 603), (20, 22, 22)), "bone")
     path = canal_path()
     parts.append(Part(Tube(path, np.interp(path[:, 2], [130, 200, 780], [6, 10, 10]), (1.1, 0.95, 1), pieces=2), "csf"))
     cord = path[path[:, 2] > level_z("L1") - 14]
-    parts.append(Part(Tube(cord, np.interp(cord[:, 2], [330, 350, 400, 650, 720], [4, 6, 6.2, 6.4, 6.8]), (1.1, 0.95, 1), pieces=2), "cord", "SpinalCord"))
-    return parts
+    radii = np.interp(cord[:, 2], [330, 350, 400, 650, 720], [4, 6, 6.2, 6.4, 6.8])
+    return [*parts, Part(Tube(cord, radii, (1.1, 0.95, 1), pieces=2), "cord", "SpinalCord")]
 
 
