@@ -6,9 +6,9 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import socket
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -48,9 +48,9 @@ def prepare_case(raw: RawCase, spec: DatasetSpec, recipe: Recipe, folder: Path, 
     HostError for a full disk.
     """
     folder = Path(folder)
+    temporary = folder.with_name(f".{folder.name}.tmp-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
     with explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=_temporary_prefix(folder.name), dir=folder.parent))
+        temporary.mkdir(parents=True)
     try:
         record = _fill(temporary, raw, spec, recipe, keep_reference)
         write_json(temporary / CASE_FILE, record)
@@ -155,10 +155,6 @@ def finished(folder: Path, identity: str) -> bool:
         return PreparedCase.open(folder).record["identity"] == identity
     except DataError:
         return False
-
-
-def _temporary_prefix(name: str) -> str:
-    return f".{name}.tmp-{socket.gethostname()}-{os.getpid()}-"
 
 
 def _alive(pid: int) -> bool:
