@@ -54,7 +54,7 @@ def check(argv: Sequence[str], conf: Path) -> None:
     overrides.check([argument for argument in argv if argument not in flags], conf, multirun=bool(flags))
 
 
-def job(cfg) -> None:
+def job(cfg, report: Callable[[Path], object]) -> None:
     """What Hydra calls, once or once for each job of a sweep: from the DictConfig to plain values, to the task."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -67,7 +67,7 @@ def job(cfg) -> None:
         typed = list(HydraConfig.get().overrides.task)
         place = plain["paths"]["run"] or plain["run"] or Path(plain["paths"]["runs"]) / runfolder.name_of(plain["name"], typed)
         plain["paths"]["run"] = str(place)
-        _perform(plain)
+        _perform(plain, report)
     except Exception as error:
         known = as_clnet_error(error) or error
         if isinstance(known, ClnetError):
@@ -78,14 +78,20 @@ def job(cfg) -> None:
         raise known from (error.__cause__ if known is error else error)
 
 
-def _perform(plain: dict) -> None:
-    task = plain["task"]
+def _perform(plain: dict, report: Callable[[Path], object]) -> None:
+    task, folder = plain["task"], Path(plain["paths"]["run"])
     if task == "status":
-        print(runfolder.describe(Path(plain["paths"]["run"])))
-        return
-    result = getattr(importlib.import_module("experiments.tasks"), task)(plain)
-    if task == "run" and rank() == 0:
-        print(f"run folder: {result}", flush=True)
+        print(runfolder.describe(folder))
+    elif task == "report":
+        runfolder.load(folder)
+        report(folder)
+    elif task != "run":
+        getattr(importlib.import_module("experiments.tasks"), task)(plain)
+    else:
+        importlib.import_module("experiments.tasks").run(plain)
+        if rank() == 0:
+            report(folder)
+            print(f"run folder: {folder}", flush=True)
 
 
 def exit_code_of(action: Callable[[], object]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 from clnet.errors import ClnetError
@@ -19,12 +18,10 @@ def continual(method, tasks: Sequence[Task]) -> Iterator[Snapshot]:
     method.announce(tasks)
     hashes: dict[str, str] = {}
     for step, task in enumerate(tasks):
-        began = time.monotonic()
         method.learn(task)
-        seconds = time.monotonic() - began
         now = method.hashes()
         changed = {name for name, value in hashes.items() if now.get(name) != value} - set(method.updated)
         if changed:
             raise ClnetError("frozen weights changed", where=f"step {step}, {task.dataset}", found=", ".join(sorted(changed)))
         hashes = now
-        yield Snapshot(step, tuple(t.dataset for t in tasks[: step + 1]), method, seconds, now)
+        yield Snapshot(step, tuple(t.dataset for t in tasks[: step + 1]), method, method.seconds, now)

@@ -9,20 +9,21 @@ from pathlib import Path
 
 from clnet.errors import DataError
 from clnet.learn.progress import RunProgress
-from clnet.units import UnitStore
+from clnet.units import UnitStore, rank
 from experiments import manifest, results, runfolder
 from experiments.pipeline import Preparation, datasets, evaluation_of, made, method_of, tasks_and_tests
 from experiments.scenario import continual
 
 
 def run(cfg: Mapping) -> Path:
-    """Learn the order's datasets one after the other, evaluate after every step, write tables and report. Returns the run folder."""
+    """Learn the order's datasets one after the other, evaluate after every step, write the tables. Returns the run folder."""
     with runfolder.claim(Path(cfg["paths"]["run"]), cfg) as folder:
         progress, store = RunProgress(), UnitStore(Path(cfg["paths"]["units"]))
         progress.say(f"{cfg['name']}: {' -> '.join(cfg['order']['steps'])}, data={cfg['data']['name']}, seed={cfg['seed']}")
         specs = datasets(cfg)
         tasks, tests = tasks_and_tests(specs, Preparation(cfg, store), progress)
-        manifest.write(folder, manifest.collect(cfg, {task.dataset: task.identity for task in tasks}))
+        if rank() == 0:
+            manifest.write(folder, manifest.collect(cfg, {task.dataset: task.identity for task in tasks}))
         method, evaluate = method_of(cfg, specs, store, progress), evaluation_of(cfg, store, progress)
         tables: dict[str, list[dict]] = {"scores": [], "decoders": [], "footprint": []}
         own = {"experiment": cfg["name"], "order": cfg["order"]["name"], "method": method.name, "seed": cfg["seed"]}
@@ -33,20 +34,29 @@ def run(cfg: Mapping) -> Path:
             tables["scores"] += [{**columns, **row} for row in rows]
             tables["decoders"] += [{**columns, **row} for row in method.decoder_rows()]
             tables["footprint"].append({**columns, **footprint_row(method, snapshot.seconds)})
-            write_tables(folder, tables)
+            if steps_written(folder) <= snapshot.step + 1:  # a repeated call does not shorten what a finished one wrote
+                write_tables(folder, tables)
             mean = mean_dsc(rows)
             progress.say(f"step {snapshot.step} {snapshot.seen[-1]}: mean DSC of all seen {mean:.3f} "
                          f"(trained {snapshot.seconds:.0f} s, evaluated {time.monotonic() - began:.0f} s)")  # fmt: skip
-        method.save(folder / "model")
-        report({**cfg, "run": str(folder)})
+        if rank() == 0:
+            method.save(folder / "model")
     return folder
 
 
 def write_tables(folder: Path, tables: Mapping[str, list[dict]]) -> None:
-    """All three tables, as far as the run has come."""
+    """All three tables, as far as the run has come; the leading process writes."""
+    if rank() > 0:
+        return
     results.write_scores(folder, tables["scores"])
     results.write_decoders(folder, tables["decoders"])
     results.write_footprint(folder, tables["footprint"])
+
+
+def steps_written(folder: Path) -> int:
+    """How many steps the tables in a run folder cover."""
+    table = folder / "footprint.csv"
+    return len(results.read(table)) if table.exists() else 0
 
 
 def footprint_row(method, seconds: float) -> dict:
@@ -67,16 +77,6 @@ def mean_dsc(rows: list[dict]) -> float:
             values.setdefault((row["dataset"], row["structure"]), []).append(row["dsc"])
     means = [sum(column) / len(column) for column in values.values()]
     return sum(means) / len(means) if means else float("nan")
-
-
-def report(cfg: Mapping) -> Path:
-    """Tables and figures of a finished or unfinished run, from its scores alone."""
-    from analysis import report as reporting
-    from analysis import terminal
-
-    folder = Path(cfg["run"] or cfg["paths"]["run"])
-    terminal.print_summary(folder)
-    return reporting.build(folder)
 
 
 def verify(cfg: Mapping) -> None:

@@ -29,7 +29,7 @@ from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
 from clnet.model.weights import count_parameters, load_weights, save_weights, weights_sha256
 from clnet.types import Decoder, Footprint, Part, Task
-from clnet.units import UnitStore, key_of
+from clnet.units import UnitStore, key_of, rank
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class CLNet:
         self.settings, self.store, self.trainer, self.progress, self.seed = dict(settings), store, trainer, progress, seed
         self.encoder: LearnedEncoder | None = None
         self.learned: dict[str, LearnedDecoder] = {}
-        self.updated: tuple[str, ...] = ()
+        self.updated: tuple[str, ...] = ()  # decoders that the last task trained
+        self.seconds = 0.0  # spent on building what the last task needed, in this run or in an earlier one
 
     def announce(self, tasks: Sequence[Task]) -> None:
         """Tell the progress line what lies ahead."""
@@ -93,6 +94,7 @@ class CLNet:
     def learn(self, task: Task) -> None:
         """Train what this dataset can teach; every decoder without a label in it stays as it is."""
         targets = decoder_targets(self.registry.decoders.values(), task.labels)
+        self.seconds = 0.0
         first = self.encoder is None
         if first:
             self._learn_encoder(task, targets)
@@ -116,6 +118,8 @@ class CLNet:
             module = SegmentationTraining(encoder, decoders, targets, self.encoder_lesson.training, frozen=False)
             batches = self._batches(task, targets, self.encoder_lesson, "encoder")
             fit(module, batches, self.trainer, folder, self.progress, name, self._encoder_cost(len(targets)))
+            if rank() > 0:
+                return
             save_weights(encoder, folder / "encoder.safetensors")
             for decoder_name, network in decoders.items():
                 save_weights(network, folder / f"{decoder_name}.safetensors")
@@ -143,7 +147,8 @@ class CLNet:
                 self.load_encoder(), {decoder.name: network}, {decoder.name: target}, lesson.training, frozen=True
             )
             fit(module, self._batches(task, {decoder.name: target}, lesson, decoder.name), self.trainer, folder, self.progress, name, 1.0)
-            save_weights(network, folder / "decoder.safetensors")
+            if rank() == 0:
+                save_weights(network, folder / "decoder.safetensors")
 
         folder = self._built("decoder", identity, build, name)
         taught = target.labels if before is None else tuple(dict.fromkeys((*before.labels, *target.labels)))
@@ -155,7 +160,9 @@ class CLNet:
     def _built(self, kind: str, identity: dict, build: Callable[[Path], None], name: str) -> Path:
         if self.store.finished(kind, identity):
             self.progress.skip(name)
-        return self.store.build(kind, identity, build)
+        folder = self.store.build(kind, identity, build, collective=True)
+        self.seconds += self.store.seconds(kind, identity)
+        return folder
 
     def _batches(self, task: Task, targets: Mapping[str, DecoderTarget], lesson: Lesson, purpose: str) -> TrainingBatches:
         return TrainingBatches(task.cases, targets, lesson.sampling, self.intensity, self.augmentation, [self.seed, _number(purpose)])

@@ -79,8 +79,9 @@ def fit(
         loader = batch_loader(batches, module.settings.steps_per_epoch, settings.workers, trainer.global_rank, trainer.world_size)
         trainer.fit(module, loader, ckpt_path=newest_readable(checkpoint))
     progress.finish(name)
-    for leftover in folder.glob("*.ckpt"):
-        leftover.unlink()
+    if trainer.is_global_zero:
+        for leftover in folder.glob("*.ckpt"):
+            leftover.unlink()
 
 
 class _Bookkeeping(Callback):

@@ -58,7 +58,7 @@ def run(cfg):
 
 sys.modules["experiments.tasks"] = types.SimpleNamespace(run=run)
 conf = sys.argv.pop(1)
-sys.exit(cli.exit_code_of(hydra.main(version_base="1.3", config_path=conf, config_name="config")(cli.job)))
+sys.exit(cli.exit_code_of(hydra.main(version_base="1.3", config_path=conf, config_name="config")(lambda cfg: cli.job(cfg, print))))
 """
 
 
