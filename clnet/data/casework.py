@@ -20,8 +20,9 @@ from clnet.atomic import explained, replace_folder, write_json
 from clnet.data import reader
 from clnet.data.body import body_box
 from clnet.data.dataset import DatasetSpec
+from clnet.data.labels import Table
 from clnet.data.leak import voxel_hash
-from clnet.data.locate import Table, count_voxels, locate
+from clnet.data.locate import count_voxels, locate
 from clnet.data.recipe import Recipe
 from clnet.data.resample import CUBIC, LINEAR, orders_zyx, resample_image, resample_labels, target_shape
 from clnet.data.store import CASE_FILE, PreparedCase, load_array, save_array

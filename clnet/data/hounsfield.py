@@ -9,8 +9,8 @@ import numpy as np
 from clnet.errors import DataError
 
 _SAMPLED = 2_000_000  # voxels looked at
-_AIR_HU, _SOFT_TISSUE_HU = (-1100, -600), (-150, 200)
-_UNRESCALED = 1024  # the usual RescaleIntercept, left out
+_AIR_HU, _BONE_HU = (-1100, -600), (250, 800)
+_SHIFTED_TISSUE = (-150 + 1024, 200 + 1024)  # soft tissue where the usual RescaleIntercept of -1024 was left out
 
 
 def hounsfield_faults(path: Path, image: np.ndarray) -> list[DataError]:
@@ -49,8 +49,8 @@ def hounsfield_faults(path: Path, image: np.ndarray) -> list[DataError]:
     inner = sample[sample > low]  # padding and clipped air pile up on the lowest value
     if not len(inner):
         return []
-    air, tissue, shifted = (_share(inner, *limits) for limits in (_AIR_HU, _SOFT_TISSUE_HU, [v + _UNRESCALED for v in _SOFT_TISSUE_HU]))
-    if shifted > 0.1 and air < 0.01 and shifted > tissue * 0.25:
+    air, bone, shifted = (_share(inner, *limits) for limits in (_AIR_HU, _BONE_HU, _SHIFTED_TISSUE))
+    if air < 0.01 and shifted > max(0.03, bone):  # a crop of bone has fewer such voxels the denser they are
         mode = np.bincount(np.clip(np.rint(inner[inner < 500]), 0, 500).astype(int)).argmax() if np.any(inner < 500) else low
         return [
             DataError(

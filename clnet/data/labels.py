@@ -11,7 +11,7 @@ from scipy import ndimage
 from clnet.data.dataset import DatasetSpec
 from clnet.errors import DataError
 
-Table = dict[str, tuple[int, tuple[int, ...]]]
+Table = dict[str, tuple[int, tuple[int, ...]]]  # label name -> (layer, raw values)
 
 ROUNDING_TOLERANCE = 1e-3
 
@@ -69,11 +69,19 @@ def map_faults(path: Path, array: np.ndarray, spec: DatasetSpec) -> list[DataErr
     return faults
 
 
+def value_counts(array: np.ndarray) -> np.ndarray:
+    """How often each value 0, 1, ... occurs in unsigned labels (z, y, x); plane by plane, so that no wide copy is made."""
+    counts = np.zeros(int(array.max(initial=0)) + 1, np.int64)
+    for plane in array:
+        counts += np.bincount(plane.ravel(), minlength=len(counts))
+    return counts
+
+
 def _values(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values that occur, and how often; by counting where that is faster than sorting."""
     if array.min() < 0 or array.max() > 65535:
         return np.unique(array, return_counts=True)
-    counts = np.bincount(array.ravel())
+    counts = value_counts(array)
     return np.flatnonzero(counts), counts[counts > 0]
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 
 import numpy as np
 from scipy import ndimage
 
+from clnet.data.labels import Table, value_counts
 from clnet.data.store import select
-
-Table = Mapping[str, tuple[int, tuple[int, ...]]]  # label name -> (layer, raw values)
 
 
 def count_voxels(layers: np.ndarray, table: Table) -> dict[str, int]:
     """Label name -> its voxels in raw label layers (layer, z, y, x)."""
-    counts = [np.bincount(layer.ravel(), minlength=1) for layer in layers]
+    counts = [value_counts(layer) for layer in layers]
     return {name: int(sum(counts[layer][list({v for v in values if v < len(counts[layer])})])) for name, (layer, values) in table.items()}
 
 

@@ -193,6 +193,20 @@ def test_missing_rescale_intercept(tmp_path, scans):
     assert "rescale intercept" in refused(scans.write(tmp_path / "padded.nii.gz", padded.astype(np.int16))).what
 
 
+def test_missing_rescale_intercept_of_a_small_head_in_noisy_air(tmp_path, scans):
+    rng = np.random.default_rng(0)
+    hu = np.where(scans.ellipsoid((30, 40, 40), (1, 1, 1), (0.5, 0.5, 0.5), 9), 40, -1000) + rng.normal(0, 20, (30, 40, 40))
+    assert reader.read_image(scans.write(tmp_path / "true.nii.gz", hu.astype(np.int16)))[0].min() < -1000
+    assert "rescale intercept" in refused(scans.write(tmp_path / "image.nii.gz", (hu + 1024).astype(np.int16))).what
+
+
+def test_crop_without_air_is_taken(tmp_path, scans):
+    rng = np.random.default_rng(0)
+    tissue, bone = rng.normal(40, 30, (20, 20, 20)), np.clip(rng.exponential(400, (20, 20, 20)) + 200, 200, 1500)
+    crop = np.where(rng.random((20, 20, 20)) < 0.4, bone, tissue).astype(np.int16)
+    assert np.array_equal(reader.read_image(scans.write(tmp_path / "image.nii.gz", crop))[0], crop)
+
+
 def test_wrapped_unsigned(tmp_path, scans):
     assert "wrapped" in refused(scans.write(tmp_path / "image.nii.gz", scans.patient()[0].astype(np.uint16))).what
 
