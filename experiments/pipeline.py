@@ -8,6 +8,7 @@ from pathlib import Path
 from hydra.utils import instantiate
 
 from clnet.anatomy import registry
+from clnet.data import phantom
 from clnet.data.content import ContentHashes
 from clnet.data.dataset import DatasetSpec
 from clnet.data.prepare import prepare_dataset
@@ -39,7 +40,7 @@ def datasets(cfg: Mapping, steps_only: bool = True) -> dict[str, DatasetSpec]:
             found=", ".join(unknown), expected=", ".join(slots), fix="choose an order for this data, or set both by experiment=",
         )  # fmt: skip
     if cfg["data"].get("make"):
-        made(cfg["data"]["make"]).write(Path(cfg["data"]["root"]))
+        phantom.write(Path(cfg["data"]["root"]), made(cfg["data"]["make"]))
     return {slot: made(slots[slot]) for slot in wanted}
 
 
