@@ -1,7 +1,7 @@
 """The vocabulary that all packages share. Arrays are (z, y, x); spacings are in mm in the same order.
 
 Batch keys (torch, made by `clnet.data.datamodule`):
-    image              (batch, 1, z, y, x) float32, normalised HU
+    image              (batch, channel, z, y, x) float32, normalised HU
     target/<decoder>   (batch, z, y, x) uint8 index into the decoder's label groups, 0 = background;
                        (batch, label, z, y, x) bool for a decoder whose structures are nested
     valid/<decoder>    (batch,) bool: the case annotates every label of that decoder

@@ -30,7 +30,7 @@ class Augmentation:
     def __call__(self, image: Tensor, layers: Tensor, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Augment one sample; the same seed gives the same result, and the caller's random state is left as it was.
 
-        image: (1, z, y, x) float32, normalised; layers: (layer, z, y, x) label values. Returns both, cropped to the patch.
+        image: (channel, z, y, x) float32, normalised; layers: (layer, z, y, x) label values. Returns both, cropped to the patch.
         """
         state = np.random.get_state()
         with torch.random.fork_rng(devices=[]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +12,25 @@ AIR_HU = -1024
 
 @dataclass(frozen=True)
 class Intensity:
-    """A fixed linear scale: (HU - center_hu) / scale_hu.
+    """One input channel per entry: (HU - center_hu) / scale_hu, through tanh where it saturates.
 
-    Fixed rather than fitted to a dataset, since a frozen encoder must read later datasets as it read the first.
+    windows: mappings with `center_hu`, `scale_hu` and, optionally, `saturating`. The scale is fixed rather than fitted to a
+    dataset, since a frozen encoder must read later datasets as it read the first. A saturating channel is a display window:
+    it spreads soft tissue, which air and bone would otherwise leave a small share of the normalised range.
     """
 
-    center_hu: float
-    scale_hu: float
+    windows: tuple[Mapping, ...]
+
+    def __init__(self, windows: Sequence[Mapping]):
+        object.__setattr__(self, "windows", tuple(dict(window) for window in windows))
+
+    @property
+    def channels(self) -> int:
+        """Input channels of the encoder."""
+        return len(self.windows)
 
     def normalise(self, image_hu: np.ndarray) -> np.ndarray:
-        """(z, y, x) int16 HU to float32 network input."""
-        return (image_hu.astype(np.float32) - self.center_hu) / self.scale_hu
+        """(z, y, x) int16 HU to (channel, z, y, x) float32."""
+        image = image_hu.astype(np.float32)
+        channels = [(image - window["center_hu"]) / window["scale_hu"] for window in self.windows]
+        return np.stack([np.tanh(c) if window.get("saturating") else c for c, window in zip(channels, self.windows, strict=True)])

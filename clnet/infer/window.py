@@ -62,7 +62,7 @@ def finished_slabs(
         places = [(y, x) for y in starts[1] for x in starts[2]]
         for chunk in _chunks([p for p in places if _holds_tissue(padded, (z, *p), windows.patch_zyx)], windows.batch):
             boxes = [tuple(slice(a, a + s) for a, s in zip(p, windows.patch_zyx[1:], strict=True)) for p in chunk]
-            image = np.stack([intensity.normalise(padded[(slice(z, z + height), *box)])[None] for box in boxes])
+            image = np.stack([intensity.normalise(padded[(slice(z, z + height), *box)]) for box in boxes])
             if len(image) == 1:  # torch's 3D convolution of a single sample takes longer on a CPU than that of two
                 image = np.concatenate((image, image))
             encoded = encoder(torch.from_numpy(image).to(device))

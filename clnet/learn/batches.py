@@ -60,7 +60,7 @@ class TrainingBatches(Dataset):
             case = self.sampler.cases[patch.case]
             image_hu, values = read_patch(case, patch.start_zyx, size)
             image, values = self.augmentation(
-                torch.from_numpy(self.intensity.normalise(image_hu))[None], torch.from_numpy(values.astype(np.int16)), seed
+                torch.from_numpy(self.intensity.normalise(image_hu)), torch.from_numpy(values.astype(np.int16)), seed
             )
             images.append(image)
             layers.append(values.numpy())

@@ -117,7 +117,7 @@ class CLNet:
         name = f"encoder on {task.dataset}"
 
         def build(folder: Path) -> None:
-            encoder = self._made(lambda: Encoder(self.shape), "encoder")
+            encoder = self._made(lambda: Encoder(self.shape, self.intensity.channels), "encoder")
             decoders = self._bank(targets)
             module = SegmentationTraining(encoder, decoders, targets, self.encoder_lesson.training, frozen=False)
             batches = self._batches(task, targets, self.encoder_lesson, "encoder")
@@ -195,7 +195,7 @@ class CLNet:
 
     def load_encoder(self) -> Encoder:
         """The frozen encoder, from its file."""
-        encoder = Encoder(self.shape)
+        encoder = Encoder(self.shape, self.intensity.channels)
         load_weights(encoder, self.encoder.file)
         return encoder
 

@@ -12,6 +12,7 @@ from torch import Tensor
 Groups = tuple[tuple[int, ...], ...]
 
 _DICE = DiceLoss(include_background=False, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+_DICE_OF_ALL = DiceLoss(include_background=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
 
 def marginal_log_probability(logits: Tensor, groups: Groups) -> Tensor:
@@ -31,16 +32,27 @@ def marginal_log_probability(logits: Tensor, groups: Groups) -> Tensor:
     return torch.stack(members, dim=1)
 
 
-def marginal_dice_cross_entropy(logits: Tensor, target: Tensor, groups: Groups) -> Tensor:
+def marginal_dice_cross_entropy(logits: Tensor, target: Tensor, groups: Groups, balance: float = 0.0) -> Tensor:
     """Batch Dice of the foreground groups plus cross-entropy of all, on marginal probabilities.
 
     logits: (batch, channel, z, y, x); target: (batch, z, y, x) index of the group, 0 = background.
-    Returns a scalar. Source: CL-Net A4 defers to nnU-Net's Dice + cross-entropy; union labels as paper note 22.
+    balance: exponent b of the cross-entropy's group weights, n^-b for a group of n voxels in the batch: 0 is the plain mean over
+    voxels, 1 gives every group the same share; with b > 0 the Dice is that of the groups that occur.
+    Returns a scalar. Source: CL-Net A4 defers to nnU-Net's Dice + cross-entropy (balance 0); union labels as paper note 22.
     """
     log_probability = marginal_log_probability(logits, groups)
     target = target.long()
-    one_hot = F.one_hot(target, len(groups)).movedim(-1, 1).to(log_probability.dtype)
-    return _DICE(log_probability.exp(), one_hot) + F.nll_loss(log_probability, target)
+    one_hot = torch.zeros_like(log_probability).scatter_(1, target[:, None], 1.0)
+    if balance == 0:
+        return _DICE(log_probability.exp(), one_hot) + F.nll_loss(log_probability, target)
+    voxels = one_hot.sum((0, 2, 3, 4))
+    weight = torch.where(voxels > 0, voxels.clamp_min(1.0) ** -balance, voxels)
+    cross_entropy = F.nll_loss(log_probability, target, weight=weight)
+    present = voxels[1:] > 0
+    if not bool(present.any()):
+        return cross_entropy
+    chosen = torch.nonzero(present)[:, 0] + 1
+    return cross_entropy + _DICE_OF_ALL(log_probability[:, chosen].exp(), one_hot[:, chosen])
 
 
 def nested_dice_cross_entropy(logits: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
@@ -51,8 +63,7 @@ def nested_dice_cross_entropy(logits: Tensor, target: Tensor, channels: Sequence
     """
     logits = logits[:, list(channels)]
     target = target.to(logits.dtype)
-    dice = DiceLoss(include_background=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
-    return dice(torch.sigmoid(logits), target) + F.binary_cross_entropy_with_logits(logits, target)
+    return _DICE_OF_ALL(torch.sigmoid(logits), target) + F.binary_cross_entropy_with_logits(logits, target)
 
 
 def deep_supervision_weights(levels: int) -> list[float]:

@@ -60,10 +60,11 @@ class DecoderTarget:
                 target[layers[layer] == value] = index
         return target
 
-    def loss(self, logits: list[Tensor], target: Tensor, valid: Tensor) -> Tensor:
+    def loss(self, logits: list[Tensor], target: Tensor, valid: Tensor, balance: float = 0.0) -> Tensor:
         """Deeply supervised loss over the samples whose case annotates all of the labels; zero, with a graph, if none does.
 
-        logits: finest first, (batch, channel, z, y, x); target: as `encode`, batched; valid: (batch,) bool.
+        logits: finest first, (batch, channel, z, y, x); target: as `encode`, batched; valid: (batch,) bool;
+        balance: see `marginal_dice_cross_entropy`.
         """
         if not bool(valid.any()):
             return sum(level.sum() for level in logits) * 0.0
@@ -77,7 +78,7 @@ class DecoderTarget:
                 channels = [self.decoder.structures.index(label.structures[0]) for label in self.labels]
                 total = total + weight * nested_dice_cross_entropy(chosen, reduced, channels)
             else:
-                total = total + weight * marginal_dice_cross_entropy(chosen, reduced, self.groups)
+                total = total + weight * marginal_dice_cross_entropy(chosen, reduced, self.groups, balance)
         return total
 
 

@@ -55,7 +55,8 @@ class SegmentationTraining(LightningModule):
             encoded = encoder(batch["image"])
         names = [name for name in self.targets if f"target/{name}" in batch]
         logits = self.decoders(encoded, names)
-        losses = [self.targets[name].loss(logits[name], batch[f"target/{name}"], batch[f"valid/{name}"]) for name in names]
+        balance = self.settings.balance_at(self.global_step)
+        losses = [self.targets[name].loss(logits[name], batch[f"target/{name}"], batch[f"valid/{name}"], balance) for name in names]
         loss = torch.stack(losses).sum()
         self.last_loss = float(loss.detach()) / len(losses)
         if not math.isfinite(self.last_loss):

@@ -11,7 +11,7 @@ from clnet.model.shape import NetworkShape
 class Encoder(nn.Module):
     """A stack of strided convolution blocks that returns the features of every stage.
 
-    Input (batch, 1, z, y, x), each axis a multiple of `shape.total_stride`; output: one tensor a stage, finest first.
+    Input (batch, in_channels, z, y, x), each axis a multiple of `shape.total_stride`; output: one tensor a stage, finest first.
     Source: CL-Net 4.5, A4 (6 blocks of 2 convolutions, 32 to 320 features, strided convolutions).
     """
 

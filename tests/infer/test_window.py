@@ -9,7 +9,7 @@ from clnet.data.intensity import Intensity
 from clnet.infer.native import NativeLabelMap, decide
 from clnet.infer.window import Windows, finished_slabs
 
-SCALE = Intensity(0.0, 100.0)
+SCALE = Intensity([{"center_hu": 0.0, "scale_hu": 100.0}])
 
 
 def run(image, windows, function, channels=2):
@@ -31,7 +31,7 @@ def two_classes(encoded):
 def test_a_pointwise_network_gives_its_own_output_everywhere(shape):
     image = np.random.default_rng(0).integers(-300, 300, shape).astype(np.int16)
     result = run(image, Windows((8, 8, 8), 0.5, 3), two_classes)
-    expected = two_classes([torch.from_numpy(SCALE.normalise(image))[None, None]])[0]
+    expected = two_classes([torch.from_numpy(SCALE.normalise(image))[None]])[0]
     assert result.shape == expected.shape
     assert torch.allclose(result, expected, atol=1e-5)
 
