@@ -21,6 +21,7 @@ from clnet.data import reader
 from clnet.data.body import body_box
 from clnet.data.dataset import DatasetSpec
 from clnet.data.labels import Table
+from clnet.data.layout import NnunetRaw
 from clnet.data.leak import voxel_hash
 from clnet.data.locate import count_voxels, locate
 from clnet.data.recipe import Recipe
@@ -58,6 +59,13 @@ def prepare_case(raw: RawCase, spec: DatasetSpec, recipe: Recipe, folder: Path, 
         _publish(temporary, folder, record["identity"])
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def prepare_scan(image: Path, recipe: Recipe, folder: Path) -> PreparedCase:
+    """Prepare a scan that belongs to no dataset and has no labels, exactly as a case with labels would be. Raises as `prepare_case`."""
+    nothing = DatasetSpec(name="scans", root=image.parent, layout=NnunetRaw(), labels=(), body_group="")
+    prepare_case(RawCase(nothing.name, image.name, image, None, frozenset()), nothing, recipe, folder, keep_reference=False)
+    return PreparedCase.open(folder)
 
 
 def remove_abandoned(folder: Path) -> None:
