@@ -92,11 +92,11 @@ class TrainingBatches(Dataset):
 class StepSampler(Sampler):
     """Global step numbers of one epoch, `rank` of `world` apart, so that shuffling needs no random state of its own."""
 
-    def __init__(self, steps_per_epoch: int, rank: int = 0, world: int = 1):
-        self.steps_per_epoch, self.rank, self.world, self.epoch = steps_per_epoch, rank, world, 0
+    def __init__(self, steps_per_epoch: int, rank: int = 0, world: int = 1, epoch: int = 0):
+        self.steps_per_epoch, self.rank, self.world, self.epoch = steps_per_epoch, rank, world, epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer when an epoch begins, also after a resume."""
+        """Called by the Trainer when an epoch begins; too late for the first one, whose iterator is made before."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -107,12 +107,14 @@ class StepSampler(Sampler):
         return iter(step * self.world + self.rank for step in range(first, first + self.steps_per_epoch))
 
 
-def batch_loader(batches: TrainingBatches, steps_per_epoch: int, workers: int, rank: int = 0, world: int = 1) -> DataLoader:
-    """A loader that hands out finished batches in the order of their steps."""
+def batch_loader(
+    batches: TrainingBatches, steps_per_epoch: int, workers: int, rank: int = 0, world: int = 1, first_epoch: int = 0
+) -> DataLoader:
+    """A loader that hands out finished batches in the order of their steps, from those of `first_epoch` on."""
     return DataLoader(
         batches,
         batch_size=None,
-        sampler=StepSampler(steps_per_epoch, rank, world),
+        sampler=StepSampler(steps_per_epoch, rank, world, first_epoch),
         num_workers=workers,
         worker_init_fn=_one_thread,
         persistent_workers=workers > 0,

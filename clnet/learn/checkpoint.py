@@ -57,3 +57,8 @@ def newest_readable(path: Path) -> Path | None:
             "no checkpoint can be read", where=path.parent, found="; ".join(broken), fix="delete this folder to train the unit anew"
         )
     return None
+
+
+def steps_done(path: Path | None) -> int:
+    """Optimiser steps that a checkpoint has behind it; 0 without one."""
+    return 0 if path is None else int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])

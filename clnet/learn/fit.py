@@ -14,8 +14,9 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
 
+from clnet.atomic import write_text
 from clnet.learn.batches import TrainingBatches, batch_loader
-from clnet.learn.checkpoint import AtomicCheckpointIO, newest_readable
+from clnet.learn.checkpoint import AtomicCheckpointIO, newest_readable, steps_done
 from clnet.learn.progress import RunProgress
 from clnet.learn.training import SegmentationTraining
 
@@ -60,6 +61,7 @@ def fit(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the worker count is our user's choice
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # torch's own deprecation inside Lightning
+        warnings.filterwarnings("ignore", message=".*`training_step` returned `None`.*")  # how a step is skipped on purpose
         trainer = Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
@@ -76,8 +78,10 @@ def fit(
             enable_model_summary=False,
             logger=False,
         )
-        loader = batch_loader(batches, module.settings.steps_per_epoch, settings.workers, trainer.global_rank, trainer.world_size)
-        trainer.fit(module, loader, ckpt_path=newest_readable(checkpoint))
+        resumed, epoch_steps = newest_readable(checkpoint), module.settings.steps_per_epoch
+        first_epoch = steps_done(resumed) // epoch_steps
+        loader = batch_loader(batches, epoch_steps, settings.workers, trainer.global_rank, trainer.world_size, first_epoch)
+        trainer.fit(module, loader, ckpt_path=resumed)
     progress.finish(name)
     if trainer.is_global_zero:
         for leftover in folder.glob("*.ckpt"):
@@ -89,7 +93,14 @@ class _Bookkeeping(Callback):
 
     def __init__(self, checkpoint: Path, every: int, progress: RunProgress, name: str, cost: float):
         self.checkpoint, self.every, self.progress, self.name, self.cost = checkpoint, every, progress, name, cost
+        self.record = checkpoint.with_name("metrics.jsonl")
         self.losses: list[float] = []
+
+    def on_train_start(self, trainer: Trainer, _: SegmentationTraining) -> None:
+        """Drop the record of epochs that a killed call finished after its last checkpoint: they come again."""
+        if trainer.is_global_zero and self.record.exists():
+            lines = self.record.read_text().splitlines(keepends=True)
+            write_text(self.record, "".join(lines[: trainer.current_epoch]))
 
     def on_train_batch_end(self, trainer: Trainer, module: SegmentationTraining, *_: Any) -> None:
         self.losses.append(module.last_loss)
@@ -101,7 +112,7 @@ class _Bookkeeping(Callback):
         if trainer.is_global_zero:
             finite = [loss for loss in self.losses if loss == loss]
             record = {"epoch": epochs_done, "step": trainer.global_step, "loss": sum(finite) / max(len(finite), 1)}
-            with (self.checkpoint.parent / "metrics.jsonl").open("a") as file:
+            with self.record.open("a") as file:
                 file.write(json.dumps(record) + "\n")
         self.losses.clear()
         if epochs_done % self.every == 0 and epochs_done < trainer.max_epochs:

@@ -64,6 +64,12 @@ class SegmentationTraining(LightningModule):
         self.bad_steps = 0
         return loss
 
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["bad_steps"] = self.bad_steps
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.bad_steps = checkpoint["bad_steps"]
+
     def _bad_step(self) -> None:
         self.bad_steps += 1
         if self.bad_steps >= MAX_BAD_STEPS:

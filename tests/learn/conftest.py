@@ -1,0 +1,117 @@
+"""A dataset in memory and a network of a few thousand weights, so that whole trainings take a fraction of a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from clnet.data.augment import Augmentation
+from clnet.data.intensity import Intensity
+from clnet.learn.batches import Sampling, TrainingBatches
+from clnet.learn.fit import TrainerSettings, fit
+from clnet.learn.optim import Training
+from clnet.learn.progress import RunProgress
+from clnet.learn.target import decoder_targets, output_channels
+from clnet.learn.training import SegmentationTraining
+from clnet.model.bank import SeparateDecoders, TiedDecoders
+from clnet.model.decoder import DecoderNetwork
+from clnet.model.encoder import Encoder
+from clnet.model.shape import NetworkShape
+from clnet.types import Decoder, Label
+
+SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
+DECODERS = (
+    Decoder("Liver", "Abdomen", ("Liver",)),
+    Decoder("Kidney", "Abdomen", ("Kidney_L", "Kidney_R")),
+    Decoder("Larynx", "Head & Neck", ("Larynx", "Larynx_Glottic"), nested=True),
+)
+LABELS = (
+    Label("Liver", ("Liver",), (1,)),
+    Label("Kidney_L", ("Kidney_L",), (2,)),
+    Label("Kidney_R", ("Kidney_R",), (3,)),
+    Label("Larynx", ("Larynx",), (4, 5)),
+    Label("Larynx_Glottic", ("Larynx_Glottic",), (5,)),
+)
+SAMPLING = Sampling((8, 8, 8), batch_size=2, foreground_share=0.5, decoders_per_step=2)
+
+
+@dataclass
+class Case:
+    """What training asks of a `PreparedCase`, in memory: every label is a small box at a place of its own."""
+
+    case: str
+    seed: int
+    absent: tuple[str, ...] = ()
+    dataset: str = "memory"
+    annotated: frozenset[str] = frozenset(label.name for label in LABELS)
+    shape_zyx: tuple[int, int, int] = (12, 16, 20)
+    label_table: dict = field(default_factory=lambda: {label.name: (0, label.values) for label in LABELS})
+
+    def __post_init__(self):
+        rng = np.random.default_rng(self.seed)
+        self._layers = np.zeros((1, *self.shape_zyx), np.uint8)
+        for label in LABELS:
+            if label.name not in self.absent:
+                z, y, x = (int(rng.integers(0, n - 3)) for n in self.shape_zyx)
+                self._layers[0, z : z + 3, y : y + 3, x : x + 3] = label.values[0]
+        if not {"Larynx", "Larynx_Glottic"} & set(self.absent):
+            self._layers[0, :2, :2, :2], self._layers[0, 0, 0, :2] = 4, 5
+        self._image = (100 * self._layers[0] + rng.normal(0, 40, self.shape_zyx)).astype(np.int16)
+
+    def image_hu(self, box=None) -> np.ndarray:
+        return self._image[tuple(box) if box is not None else slice(None)]
+
+    def layers(self, box=None) -> np.ndarray:
+        return self._layers[(slice(None), *box) if box is not None else slice(None)]
+
+    def locations(self, label: str) -> np.ndarray:
+        return np.argwhere(np.isin(self._layers[0], self.label_table[label][1])).astype(np.int32)
+
+
+def batches(cases=None, sampling: Sampling = SAMPLING, seed: int = 0, augmentation: Augmentation | None = None) -> TrainingBatches:
+    cases = cases if cases is not None else [Case("a", 1), Case("b", 2)]
+    intensity = Intensity([{"center_hu": 0.0, "scale_hu": 250.0}])
+    return TrainingBatches(cases, decoder_targets(DECODERS, LABELS), sampling, intensity, augmentation or Augmentation([]), [seed, 7])
+
+
+def adamw() -> Callable:
+    return partial(torch.optim.AdamW, weight_decay=1e-2)
+
+
+def sgd(optimizer: type = torch.optim.SGD) -> Callable:
+    return partial(optimizer, momentum=0.99, nesterov=True, weight_decay=3e-5)
+
+
+def module(optimizer: Callable, *, tied: bool = False, frozen: bool = False, **training) -> SegmentationTraining:
+    """A training of three epochs of two steps, the first epoch a warm-up; always the same initial weights."""
+    targets = decoder_targets(DECODERS, LABELS)
+    channels = {name: output_channels(target.decoder) for name, target in targets.items()}
+    settings = Training(**{"optimizer": optimizer, "lr": 0.01, "epochs": 2, "steps_per_epoch": 2, "warm_up_epochs": 1, "warm_up_lr": 1e-3,
+                           "balance": (1.0, 0.0)} | training)  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        bank = (TiedDecoders(SHAPE, channels, 4) if tied
+                else SeparateDecoders({name: DecoderNetwork(SHAPE, n, 4) for name, n in channels.items()}))  # fmt: skip
+        return SegmentationTraining(Encoder(SHAPE), bank, targets, settings, frozen)
+
+
+def train(model: SegmentationTraining, items: object, folder: Path) -> SegmentationTraining:
+    folder.mkdir(parents=True, exist_ok=True)
+    fit(model, items, TrainerSettings(threads=1), folder, RunProgress(interval_s=1e9), "training", 1.0)
+    return model
+
+
+@pytest.fixture
+def tiny() -> Iterator[SimpleNamespace]:
+    """The pieces above; what a Trainer sets for the whole process is put back."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield SimpleNamespace(SAMPLING=SAMPLING, Case=Case, batches=batches, adamw=adamw, sgd=sgd, module=module, train=train)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
