@@ -40,8 +40,8 @@ def name_of(experiment: str, overrides: Sequence[str]) -> str:
         key, _, value = override.partition("=")
         if not _matches(key.lstrip("+~")):
             changes[key] = value
-    exact = "__".join([experiment, *(f"{key}={changes[key]}" for key in sorted(changes))])
-    name = re.sub(r"[^A-Za-z0-9._=,+~@-]", "-", exact)
+    exact = "__".join([experiment, *(f"{key}-{changes[key]}" for key in sorted(changes))])
+    name = re.sub(r"[^A-Za-z0-9._+~@-]", "-", exact)
     if name != exact or len(name) > _LONGEST_NAME:
         name = f"{name[:_LONGEST_NAME]}__{hashlib.sha256(exact.encode()).hexdigest()[:8]}"
     return name.lstrip(".")

@@ -11,6 +11,7 @@ from clnet.errors import DataError
 from clnet.learn.progress import RunProgress
 from clnet.units import UnitStore, rank
 from experiments import manifest, results, runfolder
+from experiments.mirror import mirror
 from experiments.pipeline import Preparation, datasets, evaluation_of, made, method_of, tasks_and_tests
 from experiments.scenario import continual
 
@@ -41,6 +42,7 @@ def run(cfg: Mapping) -> Path:
                          f"(trained {snapshot.seconds:.0f} s, evaluated {time.monotonic() - began:.0f} s)")  # fmt: skip
         if rank() == 0:
             method.save(folder / "model")
+            mirror(cfg, folder, tables["scores"])
     return folder
 
 

@@ -16,6 +16,8 @@ from clnet.data.sampler import PatchSampler, read_patch
 from clnet.data.store import PreparedCase
 from clnet.learn.target import DecoderTarget
 
+PRESENT_SHARE = 0.6  # of the decoders of a step, at most: those with foreground in its batch
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -33,8 +35,8 @@ class Sampling:
 class TrainingBatches(Dataset):
     """Item i is the whole batch of training step i, a function of the seed and i alone: a resumed run sees what it would have seen.
 
-    Batch keys: see `clnet.types`. With `decoders_per_step` only that many decoders' targets are in a batch: those with
-    foreground in it first, in random order.
+    Batch keys: see `clnet.types`. With `decoders_per_step` only that many decoders' targets are in a batch: up to
+    `PRESENT_SHARE` of them have foreground in it, the others have none, each drawn at random.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class TrainingBatches(Dataset):
                 if any(seen[layer] & set(wanted) for layer, wanted in places):
                     present.add(name)
         shuffled = [names[i] for i in rng.permutation(len(names))]
-        return sorted(sorted(shuffled, key=lambda name: name not in present)[:limit], key=names.index)
+        seen, unseen = ([name for name in shuffled if (name in present) == wanted] for wanted in (True, False))
+        first = max(round(limit * PRESENT_SHARE), limit - len(unseen))  # the others learn where they have to be silent
+        return sorted([*seen[:first], *unseen, *seen[first:]][:limit], key=names.index)
 
 
 class StepSampler(Sampler):

@@ -150,7 +150,7 @@ def test_exit_code_and_message(conf, typed, code, told):
     assert process.returncode == code and told in err, err
     assert err.count("Traceback (most recent") <= (1 if code == 1 and told != "sed" else 4 if code == 1 else 0)
     if code == 0:
-        assert out.splitlines()[-1] == f"run folder: {conf.parent / 'outputs' / 'runs' / 'first__seed=0'}"
+        assert out.splitlines()[-1] == f"run folder: {conf.parent / 'outputs' / 'runs' / 'first__seed-0'}"
 
 
 def test_one_failing_job_of_a_sweep_stops_no_other_and_shows(conf):

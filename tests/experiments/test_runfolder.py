@@ -29,10 +29,10 @@ def changed(**changes):
 
 def test_name_tells_what_was_changed_and_nothing_else():
     assert runfolder.name_of("order1", []) == "order1"
-    assert runfolder.name_of("order1", ["seed=3", "experiment=order1", "logger=wandb", "trainer.workers=2"]) == "order1__seed=3"
-    assert runfolder.name_of("a", ["seed=3", "data=x"]) == runfolder.name_of("a", ["data=x", "seed=3"]) == "a__data=x__seed=3"
+    assert runfolder.name_of("order1", ["seed=3", "experiment=order1", "logger=wandb", "trainer.workers=2"]) == "order1__seed-3"
+    assert runfolder.name_of("a", ["seed=3", "data=x"]) == runfolder.name_of("a", ["data=x", "seed=3"]) == "a__data-x__seed-3"
     assert runfolder.name_of("a", ["data.root=/b", "paths.outputs=c", "task=report", "resume=must", "hydra.verbose=true"]) == "a"
-    assert runfolder.name_of("a", ["trainer=gpu"]) == "a__trainer=gpu"  # it changes the precision
+    assert runfolder.name_of("a", ["trainer=gpu"]) == "a__trainer-gpu"  # it changes the precision
 
 
 def test_name_is_safe_and_still_unique():

@@ -57,7 +57,9 @@ def test_starts_cover_the_length_evenly():
     assert windows.starts(3, 0) == [0]
 
 
-@pytest.mark.parametrize("prepared,native", [((6, 5, 7), (13, 11, 9)), ((9, 8, 8), (4, 5, 3)), ((1, 4, 4), (3, 4, 4)), ((7, 6, 5), (7, 6, 5))])
+@pytest.mark.parametrize(
+    "prepared,native", [((6, 5, 7), (13, 11, 9)), ((9, 8, 8), (4, 5, 3)), ((1, 4, 4), (3, 4, 4)), ((7, 6, 5), (7, 6, 5))]
+)
 @pytest.mark.parametrize("nested", [False, True])
 def test_slabs_are_interpolated_like_the_whole_volume(prepared, native, nested):
     generator = torch.Generator().manual_seed(1)

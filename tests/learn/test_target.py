@@ -24,7 +24,8 @@ def test_encoding_follows_the_label_table():
     encoded = DecoderTarget(AORTA, labels).encode(layers, {"Arch": (0, (4,)), "Rest": (1, (1,))})
     assert encoded.ravel().tolist() == [2, 0, 1]
     nested = DecoderTarget(LARYNX, (Label("Larynx", ("Larynx",)), Label("Glottic", ("Glottic",))))
-    assert nested.encode(layers, {"Larynx": (0, (2, 4)), "Glottic": (0, (4,))}).tolist() == [[[[False, True, True]]], [[[False, False, True]]]]
+    table = {"Larynx": (0, (2, 4)), "Glottic": (0, (4,))}
+    assert nested.encode(layers, table).tolist() == [[[[False, True, True]]], [[[False, False, True]]]]
 
 
 def test_a_union_stays_whole_until_a_member_is_labelled():
