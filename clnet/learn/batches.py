@@ -58,9 +58,11 @@ class TrainingBatches(Dataset):
         images, layers, cases = [], [], []
         for sample in range(self.sampling.batch_size):
             seed = [*self.seed, step, sample]
-            patch = self.sampler.draw(np.random.default_rng(seed), size)
+            patch = self.sampler.draw(np.random.default_rng(seed), self.sampling.patch_zyx)
             case = self.sampler.cases[patch.case]
-            image_hu, values = read_patch(case, patch.start_zyx, size)
+            # the margin goes beyond the volume where the patch lies at its border: else no patch would ever show the border
+            start = [first - (n - m) // 2 for first, n, m in zip(patch.start_zyx, size, self.sampling.patch_zyx, strict=True)]
+            image_hu, values = read_patch(case, start, size)
             image, values = self.augmentation(
                 torch.from_numpy(self.intensity.normalise(image_hu)), torch.from_numpy(values.astype(np.int16)), seed
             )

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from batchgeneratorsv2.transforms.intensity.gaussian_noise import GaussianNoiseTransform
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 
 from clnet.data.augment import Augmentation
 from clnet.errors import DataError
-from clnet.learn.batches import batch_loader
+from clnet.learn.batches import Sampling, batch_loader
 
 
 @pytest.fixture
@@ -95,3 +96,15 @@ def test_a_label_without_a_voxel_is_refused_by_name(tiny):
     with pytest.raises(DataError, match="without a single training voxel") as error:
         tiny.batches(cases)
     assert error.value.found == "Kidney_R" and "memory" in str(error.value.where) and error.value.fix
+
+
+def test_patches_show_the_border_of_the_volume_in_spite_of_the_margin(tiny):
+    """The margin that a rotation needs must not keep the final patch away from the border, where skin and ribs are."""
+    case = tiny.Case("ramp", 1)
+    case._image[:] = np.arange(case.shape_zyx[2], dtype=np.int16)
+    spatial = SpatialTransform([8, 8, 8], 0, False, padding_mode_image="border", mode_seg="nearest")
+    augmentation = Augmentation([{"transform": spatial}], margin=(1.4, 1.4, 1.4))
+    sampling = Sampling((8, 8, 8), batch_size=2, foreground_share=0.0, decoders_per_step=2)
+    made = tiny.batches([case], sampling, augmentation=augmentation)
+    columns = torch.cat([made[step]["image"].flatten() for step in range(40)]) * 250
+    assert columns.min().round() == 0 and columns.max().round() == case.shape_zyx[2] - 1
