@@ -21,7 +21,7 @@ from experiments import cli
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMALL = (
     "name=small", "order.steps=[chest,abdomen]", "augment=none", "trainer.threads=1", "trainer.prepare_workers=0", "evaluate.workers=1",
-    "data.make.coarsen=3", "data.make.workers=1", "data.make.cases={chest: [2,1], abdomen: [2,1], lesion: [2,1]}",
+    "data.make.coarsen=4", "data.make.workers=1", "data.make.cases={chest: [1,1], abdomen: [2,1], lesion: [1,1]}",
     "scale.recipe.spacing_mm=[12,12,12]", "scale.network.features=[4,4,8,8]", "scale.decoder_width=4",
     "scale.windows.patch_zyx=[16,16,16]", "scale.sampling.encoder.patch_zyx=[16,16,16]", "scale.sampling.decoder.patch_zyx=[16,16,16]",
     *(f"scale.training.{lesson}.{key}" for lesson, key in (("encoder", "epochs=2"), ("encoder", "steps_per_epoch=2"),
