@@ -19,7 +19,7 @@ from clnet.model.encoder import Encoder
 
 CONF = Path(__file__).parents[2] / "conf"
 SCALES = sorted(path.stem for path in (CONF / "scale").glob("*.yaml"))
-PEAK_GIB = 12.0  # batch 1, two decoders, float32 on a CPU; the paper's own figure is 16 GiB for batch 2 on a GPU
+PEAK_GIB = 8.0  # measured 5.7 for batch 1 and two decoders in 32-bit floats; CL-Net A4 stays below 16 GiB with batch 2 and three decoders
 
 
 def scale_of(name: str) -> dict:
@@ -78,13 +78,12 @@ optimizer = training.build(module.parameters())[0]
 batch = {"image": torch.randn(1, intensity.channels, *patch)}
 for name in names:
     batch |= {f"target/{name}": torch.randint(0, 2, (1, *patch), dtype=torch.uint8), f"valid/{name}": torch.tensor([True])}
-before = [parameter.detach().clone() for parameter in module.parameters()]
+before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
 loss = module.training_step(batch, 0)
 loss.backward()
 optimizer.step()
-moved = sum(not torch.equal(old, new) for old, new in zip(before, module.parameters()))
-result = {"loss": loss.item(), "moved": moved, "parameters": len(before)}
-del loss, batch
+result = {"loss": loss.item(), "unmoved": [name for name, new in module.named_parameters() if torch.equal(before[name], new)]}
+del loss, batch, before
 optimizer.zero_grad()
 module.eval()
 with torch.inference_mode():
@@ -102,7 +101,7 @@ print(json.dumps(result))
 
 @pytest.mark.slow
 def test_a_step_and_a_prediction_at_the_papers_scale(capsys):
-    """Measured: see the printed line; the memory is that of a process of its own."""
+    """Two minutes on two cores; the memory is that of a process of its own."""
     scale = scale_of("paper")["scale"]
     call = [sys.executable, "-c", PAPER_STEP]
     done = subprocess.run(call, input=json.dumps(scale), capture_output=True, text=True, cwd=CONF.parent, check=False)
@@ -111,7 +110,9 @@ def test_a_step_and_a_prediction_at_the_papers_scale(capsys):
     with capsys.disabled():
         print(f"\npaper scale, batch 1, two decoders: peak {result['peak_gib']:.1f} GiB")
     patch = scale["sampling"]["encoder"]["patch_zyx"]
-    assert patch == [112, 96, 128] and 0 < result["loss"] < 10 and result["moved"] > 0.9 * result["parameters"] - 20
+    assert patch == [112, 96, 128] and 0 < result["loss"] < 10
+    coarsest = {f"decoders.decoders.{name}.heads.4.{kind}" for name in ("Liver", "Spleen") for kind in ("weight", "bias")}
+    assert set(result["unmoved"]) == coarsest  # their share of the loss is zero
     assert result["logits"] == [[1, 2, *patch]]
     assert result["predicted"] == {name: [2, *patch] for name in ("Liver", "Spleen")} and result["sums"] < 1e-4
     assert result["peak_gib"] < PEAK_GIB
