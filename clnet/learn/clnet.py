@@ -20,11 +20,12 @@ from clnet.infer.window import Windows
 from clnet.learn.batches import Sampling, TrainingBatches
 from clnet.learn.bundle import LearnedDecoder, LearnedEncoder, load_bundle, save_bundle
 from clnet.learn.fit import TrainerSettings, fit
+from clnet.learn.joint import JOINT, decoder_of_joint, joint_target
 from clnet.learn.optim import Training
 from clnet.learn.progress import RunProgress
 from clnet.learn.target import DecoderTarget, decoder_targets, output_channels, probabilities
 from clnet.learn.training import SegmentationTraining
-from clnet.model.bank import SeparateDecoders, TiedDecoders, copy_trunk
+from clnet.model.bank import SeparateDecoders, copy_trunk
 from clnet.model.block import with_fast_layout
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
@@ -36,16 +37,16 @@ from clnet.units import UnitStore, key_of, rank
 
 @dataclass(frozen=True)
 class Lesson:
-    """How one training is sampled and how long it lasts; `tied`: its decoders share all weights but their heads."""
+    """How one training is sampled and how long it lasts; `joint`: one decoder of all labels stands in for those of each anatomy."""
 
     sampling: Sampling
     training: Training
-    tied: bool = False
+    joint: bool = False
 
 
-def lesson(sampling: Mapping, training: Mapping, optimizer: Callable, tied: bool = False) -> Lesson:
+def lesson(sampling: Mapping, training: Mapping, optimizer: Callable, joint: bool = False) -> Lesson:
     """A lesson out of plain values, as YAML gives them."""
-    return Lesson(Sampling(**sampling), Training(optimizer=optimizer, **training), tied)
+    return Lesson(Sampling(**sampling), Training(optimizer=optimizer, **training), joint)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class CLNet:
         self.settings, self.store, self.trainer, self.progress, self.seed = dict(settings), store, trainer, progress, seed
         self.encoder: LearnedEncoder | None = None
         self.learned: dict[str, LearnedDecoder] = {}
-        self.tied: LearnedDecoder | None = None  # as it left the encoder's training; new decoders begin with its trunk
+        self.trunk: LearnedDecoder | None = None  # out of a joint training; new decoders begin with its weights, but for the heads
         self.updated: tuple[str, ...] = ()  # decoders that the last task trained
         self.seconds = 0.0  # spent on building what the last task needed, in this run or in an earlier one
 
@@ -109,7 +110,7 @@ class CLNet:
         self.updated = tuple(targets)
 
     def _encoder_cost(self, decoders: int) -> float:
-        return 1.0 + min(self.encoder_lesson.sampling.decoders_per_step or decoders, decoders)
+        return 2.0 if self.encoder_lesson.joint else 1.0 + min(self.encoder_lesson.sampling.decoders_per_step or decoders, decoders)
 
     def _learn_encoder(self, task: Task, targets: Mapping[str, DecoderTarget]) -> None:
         wanted = ("network", "encoder", "decoder_width", "augment", "intensity", "precision")
@@ -118,22 +119,26 @@ class CLNet:
 
         def build(folder: Path) -> None:
             encoder = self._made(lambda: Encoder(self.shape, self.intensity.channels), "encoder")
-            decoders = self._bank(targets)
-            module = SegmentationTraining(encoder, decoders, targets, self.encoder_lesson.training, frozen=False)
-            batches = self._batches(task, targets, self.encoder_lesson, "encoder")
+            joint = joint_target(task.labels, task.cases) if self.encoder_lesson.joint else None
+            trained = {JOINT: joint} if joint else targets
+            decoders = SeparateDecoders({n: self._made(partial(self._network, t.decoder), n) for n, t in trained.items()})
+            module = SegmentationTraining(encoder, decoders, trained, self.encoder_lesson.training, frozen=False)
+            batches = self._batches(task, trained, self.encoder_lesson, "encoder")
             fit(module, batches, self.trainer, folder, self.progress, name, self._encoder_cost(len(targets)))
             if rank() > 0:
                 return
             save_weights(encoder, folder / "encoder.safetensors")
-            for decoder_name in targets:
-                save_weights(decoders.network(decoder_name), folder / f"{decoder_name}.safetensors")
+            for decoder_name, target in targets.items():
+                network = (decoder_of_joint(decoders.network(JOINT), joint, target, self.shape, self.plan.width) if joint
+                           else decoders.network(decoder_name))  # fmt: skip
+                save_weights(network, folder / f"{decoder_name}.safetensors")
 
         folder = self._built("encoder", identity, build, name)
         self.encoder = LearnedEncoder(folder / "encoder.safetensors", folder.name)
         for decoder_name, target in targets.items():
             file = folder / f"{decoder_name}.safetensors"
             self.learned[decoder_name] = LearnedDecoder(target.decoder, file, f"{folder.name}/{decoder_name}", target.labels)
-        self.tied = next(iter(self.learned.values())) if self.encoder_lesson.tied else None
+        self.trunk = next(iter(self.learned.values())) if self.encoder_lesson.joint else None
 
     def _learn_decoder(self, task: Task, target: DecoderTarget, lesson: Lesson) -> None:
         decoder = target.decoder
@@ -148,8 +153,8 @@ class CLNet:
             network = self._made(partial(self._network, decoder), decoder.name)
             if before is not None:
                 load_weights(network, before.file)
-            elif self.tied is not None:
-                copy_trunk(self._loaded(self.tied), network)
+            elif self.trunk is not None:
+                copy_trunk(self._loaded(self.trunk), network)
             bank = SeparateDecoders({decoder.name: network})
             module = SegmentationTraining(self.load_encoder(), bank, {decoder.name: target}, lesson.training, frozen=True)
             fit(module, self._batches(task, {decoder.name: target}, lesson, decoder.name), self.trainer, folder, self.progress, name, 1.0)
@@ -178,12 +183,6 @@ class CLNet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_number(f"{self.seed} {purpose}"))
             return make()
-
-    def _bank(self, targets: Mapping[str, DecoderTarget]) -> SeparateDecoders | TiedDecoders:
-        if self.encoder_lesson.tied:
-            channels = {name: output_channels(target.decoder) for name, target in targets.items()}
-            return self._made(lambda: TiedDecoders(self.shape, channels, self.plan.width), "trunk")
-        return SeparateDecoders({name: self._made(partial(self._network, target.decoder), name) for name, target in targets.items()})
 
     def _loaded(self, state: LearnedDecoder) -> DecoderNetwork:
         network = self._network(state.decoder)

@@ -17,6 +17,8 @@ class Training:
     warm_up_epochs at warm_up_lr come first; the optimiser's momentum is reset after them.
     balance: exponent of the cross-entropy's weights by class size at the first step and from 70 % of the steps on, linear between:
     equal shares let small structures start early, and what follows makes the probabilities honest again.
+    coarse_share: share of the steps, from the first on, that leave the finest decoder block out: most of a step's cost, and little
+    of what tells one organ from another.
     Source: CL-Net A4 (warm-up of 5 epochs at 1e-3, then 300 epochs at 1e-2; polynomial schedule, nnU-Net's exponent 0.9).
     """
 
@@ -29,6 +31,7 @@ class Training:
     warm_up_lr: float = 0.0
     gradient_clip_norm: float | None = 12.0
     balance: tuple[float, float] = (0.0, 0.0)
+    coarse_share: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -44,6 +47,10 @@ class Training:
         """The exponent at a step."""
         begin, end = self.balance
         return begin + (end - begin) * min(step / max(0.7 * self.steps, 1), 1.0)
+
+    def finest_at(self, step: int) -> int:
+        """The finest decoder block that a step computes: 0, or 1 during the coarse share."""
+        return int(step < self.coarse_share * self.steps)
 
     def factor(self, step: int) -> float:
         """Learning rate of a step as a share of `lr`."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from clnet.errors import ClnetError
 from clnet.learn.optim import Training
 from clnet.learn.target import DecoderTarget
-from clnet.model.bank import SeparateDecoders, TiedDecoders
+from clnet.model.bank import SeparateDecoders
 from clnet.model.block import with_fast_layout
 
 MAX_BAD_STEPS = 3
@@ -26,7 +26,7 @@ class SegmentationTraining(LightningModule):
     """
 
     def __init__(
-        self, encoder: nn.Module, decoders: SeparateDecoders | TiedDecoders, targets: Mapping[str, DecoderTarget], training: Training,
+        self, encoder: nn.Module, decoders: SeparateDecoders, targets: Mapping[str, DecoderTarget], training: Training,
         frozen: bool,
     ):
         super().__init__()
@@ -54,7 +54,7 @@ class SegmentationTraining(LightningModule):
         with torch.no_grad() if self.frozen else contextlib.nullcontext():
             encoded = encoder(batch["image"])
         names = [name for name in self.targets if f"target/{name}" in batch]
-        logits = self.decoders(encoded, names)
+        logits = self.decoders(encoded, names, self.settings.finest_at(self.global_step))
         balance = self.settings.balance_at(self.global_step)
         losses = [self.targets[name].loss(logits[name], batch[f"target/{name}"], batch[f"valid/{name}"], balance) for name in names]
         loss = torch.stack(losses).sum()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clnet.model.block import conv_block, initialise
@@ -27,6 +28,7 @@ class DecoderNetwork(nn.Module):
 
     channels: structures plus one for the background, or structures alone where they are nested.
     width: features of the finest block (None: as wide as the encoder).
+    With `shape.summed_logits` the heads start at zero and every block corrects the one below.
     Source: CL-Net 4.3, 4.5, A4 (5 blocks of 2 convolutions, transposed convolutions, side supervision).
     """
 
@@ -41,15 +43,24 @@ class DecoderNetwork(nn.Module):
             conv_block(features[i] + shape.features[i], features[i], shape.kernels[i], (1, 1, 1)) for i in range(len(features))
         )
         self.heads = nn.ModuleList(nn.Conv3d(width_, channels, 1) for width_ in features)
+        self.summed = shape.summed_logits
         initialise(self)
+        if self.summed:
+            for head in self.heads:
+                nn.init.zeros_(head.weight)
 
-    def forward(self, encoded: list[Tensor]) -> DecoderOutput:
-        """encoded: the encoder's features, finest first."""
+    def forward(self, encoded: list[Tensor], finest: int = 0) -> DecoderOutput:
+        """encoded: the encoder's features, finest first; finest: the last block to compute, 0 for all of them."""
         current = encoded[-1]
-        logits, features = [], []
-        for level in reversed(range(len(self.blocks))):
+        logits, features, total = [], [], None
+        for level in reversed(range(finest, len(self.blocks))):
             current = self.blocks[level](torch.cat((self.ups[level](current), encoded[level]), dim=1))
             features.insert(0, current)
-            if self.training or level == 0:
-                logits.insert(0, self.heads[level](current))
+            if self.summed:
+                own = self.heads[level](current)
+                total = own if total is None else own + F.interpolate(total, own.shape[2:], mode="trilinear")
+            elif self.training or level == finest:
+                total = self.heads[level](current)
+            if self.training or level == finest:
+                logits.insert(0, total)
         return DecoderOutput(logits, features)

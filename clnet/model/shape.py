@@ -14,12 +14,15 @@ class NetworkShape:
     features: channels of each encoder stage.
     kernels: convolution kernel of each stage.
     strides: stride with which each stage begins; the first is normally (1, 1, 1).
+    summed_logits: whether a decoder block's logits add to the upsampled ones of the coarser block (Isensee et al. 2017, BraTS), so
+    that a finer block only has to correct what is known; nnU-Net and CL-Net keep them apart.
     Source: CL-Net A4; strides after paper note 25 (patch 128 x 96 x 112 is x, y, z).
     """
 
     features: tuple[int, ...]
     kernels: tuple[Triple, ...]
     strides: tuple[Triple, ...]
+    summed_logits: bool = False
 
     def __post_init__(self):
         for name in ("kernels", "strides"):

@@ -17,10 +17,11 @@ from clnet.data.intensity import Intensity
 from clnet.learn.batches import Sampling, TrainingBatches
 from clnet.learn.fit import TrainerSettings, fit
 from clnet.learn.optim import Training
+from clnet.learn.muon import Muon
 from clnet.learn.progress import RunProgress
 from clnet.learn.target import decoder_targets, output_channels
 from clnet.learn.training import SegmentationTraining
-from clnet.model.bank import SeparateDecoders, TiedDecoders
+from clnet.model.bank import SeparateDecoders
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
@@ -89,7 +90,11 @@ def sgd(optimizer: type = torch.optim.SGD) -> Callable:
     return partial(optimizer, momentum=0.99, nesterov=True, weight_decay=3e-5)
 
 
-def module(optimizer: Callable, *, tied: bool = False, frozen: bool = False, **training) -> SegmentationTraining:
+def muon() -> Callable:
+    return partial(Muon, adam_lr=1e-2)
+
+
+def module(optimizer: Callable, *, frozen: bool = False, **training) -> SegmentationTraining:
     """A training of three epochs of two steps, the first epoch a warm-up; always the same initial weights."""
     targets = decoder_targets(DECODERS, LABELS)
     channels = {name: output_channels(target.decoder) for name, target in targets.items()}
@@ -97,8 +102,7 @@ def module(optimizer: Callable, *, tied: bool = False, frozen: bool = False, **t
                            "balance": (1.0, 0.0)} | training)  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        bank = (TiedDecoders(SHAPE, channels, 4) if tied
-                else SeparateDecoders({name: DecoderNetwork(SHAPE, n, 4) for name, n in channels.items()}))  # fmt: skip
+        bank = SeparateDecoders({name: DecoderNetwork(SHAPE, n, 4) for name, n in channels.items()})
         return SegmentationTraining(Encoder(SHAPE), bank, targets, settings, frozen)
 
 
@@ -112,6 +116,6 @@ def train(model: SegmentationTraining, items: object, folder: Path) -> Segmentat
 def tiny() -> Iterator[SimpleNamespace]:
     """The pieces above; what a Trainer sets for the whole process is put back."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    yield SimpleNamespace(SAMPLING=SAMPLING, Case=Case, batches=batches, adamw=adamw, sgd=sgd, module=module, train=train)
+    yield SimpleNamespace(SAMPLING=SAMPLING, Case=Case, batches=batches, adamw=adamw, sgd=sgd, muon=muon, module=module, train=train)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)

@@ -56,11 +56,11 @@ def die(tiny, model, folder, step: int) -> list[int]:
     return items.seen
 
 
-@pytest.mark.parametrize("tied,frozen", [(False, False), (True, False), (False, True)])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_killed_training_ends_with_the_same_bits(tiny, tmp_path, optimizer, tied, frozen):
+@pytest.mark.parametrize("coarse_share,frozen", [(0.0, False), (0.5, False), (0.0, True)])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
+def test_killed_training_ends_with_the_same_bits(tiny, tmp_path, optimizer, coarse_share, frozen):
     def fresh():
-        return tiny.module(getattr(tiny, optimizer)(), tied=tied, frozen=frozen)
+        return tiny.module(getattr(tiny, optimizer)(), coarse_share=coarse_share, frozen=frozen)
 
     whole = weights_sha256(tiny.train(fresh(), tiny.batches(), tmp_path / "whole"))
     assert whole != weights_sha256(fresh())
