@@ -20,7 +20,7 @@ from clnet.infer.window import Windows
 from clnet.learn.batches import Sampling, TrainingBatches
 from clnet.learn.bundle import LearnedDecoder, LearnedEncoder, load_bundle, save_bundle
 from clnet.learn.fit import TrainerSettings, fit
-from clnet.learn.joint import JOINT, decoder_of_joint, joint_target
+from clnet.learn.joint import JOINT, complete, decoder_of_joint, joint_target
 from clnet.learn.optim import Training
 from clnet.learn.progress import RunProgress
 from clnet.learn.target import DecoderTarget, decoder_targets, output_channels, probabilities
@@ -119,11 +119,15 @@ class CLNet:
 
         def build(folder: Path) -> None:
             encoder = self._made(lambda: Encoder(self.shape, self.intensity.channels), "encoder")
-            joint = joint_target(task.labels, task.cases) if self.encoder_lesson.joint else None
+            lesson, cases = self.encoder_lesson, task.cases
+            joint = None
+            if lesson.joint:
+                cases = complete(task.labels, cases)
+                joint = joint_target(task.labels, cases)
             trained = {JOINT: joint} if joint else targets
             decoders = SeparateDecoders({n: self._made(partial(self._network, t.decoder), n) for n, t in trained.items()})
-            module = SegmentationTraining(encoder, decoders, trained, self.encoder_lesson.training, frozen=False)
-            batches = self._batches(task, trained, self.encoder_lesson, "encoder")
+            module = SegmentationTraining(encoder, decoders, trained, lesson.training, frozen=False)
+            batches = self._batches(cases, trained, lesson, "encoder")
             fit(module, batches, self.trainer, folder, self.progress, name, self._encoder_cost(len(targets)))
             if rank() > 0:
                 return
@@ -157,7 +161,8 @@ class CLNet:
                 copy_trunk(self._loaded(self.trunk), network)
             bank = SeparateDecoders({decoder.name: network})
             module = SegmentationTraining(self.load_encoder(), bank, {decoder.name: target}, lesson.training, frozen=True)
-            fit(module, self._batches(task, {decoder.name: target}, lesson, decoder.name), self.trainer, folder, self.progress, name, 1.0)
+            batches = self._batches(task.cases, {decoder.name: target}, lesson, decoder.name)
+            fit(module, batches, self.trainer, folder, self.progress, name, 1.0)
             if rank() == 0:
                 save_weights(network, folder / "decoder.safetensors")
 
@@ -175,8 +180,10 @@ class CLNet:
         self.seconds += self.store.seconds(kind, identity)
         return folder
 
-    def _batches(self, task: Task, targets: Mapping[str, DecoderTarget], lesson: Lesson, purpose: str) -> TrainingBatches:
-        return TrainingBatches(task.cases, targets, lesson.sampling, self.intensity, self.augmentation, [self.seed, _number(purpose)])
+    def _batches(
+        self, cases: Sequence[PreparedCase], targets: Mapping[str, DecoderTarget], lesson: Lesson, purpose: str
+    ) -> TrainingBatches:
+        return TrainingBatches(cases, targets, lesson.sampling, self.intensity, self.augmentation, [self.seed, _number(purpose)])
 
     def _made(self, make: Callable, purpose: str):
         """A network whose initial weights depend on the seed and its name alone."""

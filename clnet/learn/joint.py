@@ -7,12 +7,26 @@ from collections.abc import Sequence
 import torch
 
 from clnet.data.store import PreparedCase
+from clnet.errors import DataError
 from clnet.learn.target import DecoderTarget, output_channels
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.shape import NetworkShape
 from clnet.types import Decoder, Label
 
 JOINT = "joint"
+
+
+def complete(labels: Sequence[Label], cases: Sequence[PreparedCase]) -> tuple[PreparedCase, ...]:
+    """The cases that annotate every label: in others, what is not annotated would be learned as background.
+
+    Raises DataError when there is none.
+    """
+    wanted = {label.name for label in labels}
+    found = tuple(case for case in cases if wanted <= case.annotated)
+    if not found:
+        raise DataError("no training case annotates all labels, which a joint start needs", where=cases[0].dataset if cases else "no cases",
+                        expected=", ".join(sorted(wanted)), fix="set scale.joint_start=false")  # fmt: skip
+    return found
 
 
 def joint_target(labels: Sequence[Label], cases: Sequence[PreparedCase]) -> DecoderTarget:
@@ -23,7 +37,9 @@ def joint_target(labels: Sequence[Label], cases: Sequence[PreparedCase]) -> Deco
     return DecoderTarget(decoder, tuple(Label(label.name, (label.name,), label.values, label.files) for label in ordered))
 
 
-def decoder_of_joint(network: DecoderNetwork, joint: DecoderTarget, target: DecoderTarget, shape: NetworkShape, width: int | None) -> DecoderNetwork:
+def decoder_of_joint(
+    network: DecoderNetwork, joint: DecoderTarget, target: DecoderTarget, shape: NetworkShape, width: int | None
+) -> DecoderNetwork:
     """A decoder of its own weights: a copy of the joint one whose heads keep the rows of the target's labels and of the background.
 
     A label's probability is divided among its structures, and the background's among what the dataset does not annotate. What the

@@ -16,8 +16,8 @@ from clnet.data.augment import Augmentation
 from clnet.data.intensity import Intensity
 from clnet.learn.batches import Sampling, TrainingBatches
 from clnet.learn.fit import TrainerSettings, fit
-from clnet.learn.optim import Training
 from clnet.learn.muon import Muon
+from clnet.learn.optim import Training
 from clnet.learn.progress import RunProgress
 from clnet.learn.target import decoder_targets, output_channels
 from clnet.learn.training import SegmentationTraining

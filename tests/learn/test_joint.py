@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from clnet.learn.joint import decoder_of_joint, joint_target
+from clnet.errors import DataError
+from clnet.learn.joint import complete, decoder_of_joint, joint_target
 from clnet.learn.target import decoder_targets, output_channels, probabilities
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
@@ -25,6 +26,8 @@ LABELS = (Label("LAA", ("LAA",), (2,)), Label("Heart", ("Heart",), (1, 2)), Labe
 @dataclass
 class Case:
     voxels: dict
+    annotated: frozenset[str] = frozenset(label.name for label in LABELS)
+    dataset: str = "memory"
 
 
 CASES = [Case({"LAA": 5, "Heart": 100, "Aorta": 40, "Trachea": 9, "Larynx": 8}), Case({"LAA": 6, "Heart": 90, "Trachea": 7})]
@@ -62,3 +65,10 @@ def test_a_decoder_keeps_the_joint_odds_of_its_labels(summed, name):
     with torch.no_grad():
         network.ups[0].weight.add_(1.0)
     assert torch.equal(own.ups[0].weight, before), "weights of its own"
+
+
+def test_a_case_without_all_annotations_is_left_out():
+    partial = replace(CASES[0], annotated=frozenset({"Heart", "LAA"}))
+    assert complete(LABELS, [*CASES, partial]) == tuple(CASES) and complete(LABELS[:2], [partial]) == (partial,)
+    with pytest.raises(DataError, match="joint_start=false"):
+        complete(LABELS, [partial])

@@ -28,7 +28,7 @@ def test_a_zero_gradient_moves_no_kernel():
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv3d(2, 4, 3, padding=1), nn.GroupNorm(4, 4), nn.LeakyReLU(), nn.Conv3d(4, 2, 1))
+    return nn.Sequential(nn.Conv3d(2, 4, 3, padding=1, bias=False), nn.GroupNorm(4, 4), nn.LeakyReLU(), nn.Conv3d(4, 2, 1))
 
 
 def test_all_but_kernels_move_as_with_torchs_adam():

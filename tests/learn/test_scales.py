@@ -44,7 +44,7 @@ def test_a_scale_fits_together(name):
         assert isinstance(training, Training) and 0 < training.factor(training.steps - 1) < 1
         logits = decoder(encoder(torch.empty(lesson.sampling.batch_size, intensity.channels, *patch, device="meta"))).logits
         assert len(logits) == len(shape.features) - 1 and logits[0].shape[1:] == (3, *patch)
-        optimizer, schedule = training.build([torch.nn.Parameter(torch.zeros(1))])
+        optimizer, schedule = training.build([torch.nn.Parameter(torch.zeros(2, 1, 3, 3, 3))])
         expected = training.warm_up_lr if training.warm_up_epochs else training.lr
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 
