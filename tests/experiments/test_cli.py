@@ -136,8 +136,10 @@ def test_dashes_are_explained(conf):
 
 
 def run(conf, *typed, **options):
+    """A job of its own, to which interrupts get through also where this process was started in a shell's background."""
     command = [sys.executable, "-c", RUNNER, str(conf), *typed]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **options)  # fmt: skip
 
 
 @pytest.mark.parametrize("typed, code, told", [
