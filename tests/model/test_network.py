@@ -51,6 +51,22 @@ def test_deep_supervision_in_training_only_and_features_at_every_block():
     assert torch.equal(inference.logits[0], training.logits[0])
 
 
+def test_summed_logits_begin_at_zero_and_add_the_coarser_block_s():
+    shape = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (2, 2, 2), (2, 2, 2)), summed_logits=True)
+    torch.manual_seed(0)
+    decoder = DecoderNetwork(shape, 3, 4)
+    with torch.no_grad():
+        encoded = Encoder(shape)(torch.randn(2, 1, 8, 8, 8))
+        assert not any(level.any() for level in decoder(encoded).logits)
+        for head in decoder.heads:
+            head.weight.normal_()
+        fine, coarse = decoder(encoded).logits
+        own = decoder.heads[0](decoder(encoded).features[0])
+        assert torch.allclose(fine - own, torch.nn.functional.interpolate(coarse, scale_factor=2, mode="trilinear"), atol=1e-5)
+        assert torch.equal(decoder.eval()(encoded).logits[0], fine), "prediction sums too"
+        assert torch.equal(decoder(encoded, finest=1).logits[0], coarse)
+
+
 def test_width_limits_the_decoder_and_never_exceeds_the_encoder():
     assert paper_shape().decoder_features(8) == (8, 16, 32, 64, 128)
     assert paper_shape().decoder_features(None) == (32, 64, 128, 256, 320)
