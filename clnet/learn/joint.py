@@ -45,15 +45,15 @@ def decoder_of_joint(
     A label's probability is divided among its structures, and the background's among what the dataset does not annotate. What the
     joint decoder held to be another organ is new to the copy's background: it has to be refined.
     """
+    rows, shared = _rows(joint, target)
     state = {name: value.clone() for name, value in network.state_dict().items()}
     for level in range(len(network.heads)):
         weight, bias = state[f"heads.{level}.weight"], state[f"heads.{level}.bias"]
-        rows, offsets = _rows(joint, target)
         new_weight, new_bias = weight[rows], bias[rows]
         if target.decoder.nested:  # the logit of a structure alone, against the background
             new_weight, new_bias = new_weight - weight[0], new_bias - bias[0]
         elif level == len(network.heads) - 1 or not shape.summed_logits:
-            new_bias = new_bias - torch.tensor(offsets).log()
+            new_bias = new_bias - torch.tensor(shared).log()
         state[f"heads.{level}.weight"], state[f"heads.{level}.bias"] = new_weight, new_bias
     own = DecoderNetwork(shape, output_channels(target.decoder), width)
     own.load_state_dict(state)

@@ -6,6 +6,7 @@ capsule distances, are textbook implicit geometry (Hart 1996, Sphere tracing; Qu
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,14 +44,15 @@ def superellipse(local: list[np.ndarray], radii: list, power: int) -> np.ndarray
     return (value - 1) * value ** (power - 1) / np.sqrt(slope + np.float32(1e-12))
 
 
-class Shape:
+class Shape(ABC):
     """Anything with a box (`low`, `high`, xyz mm) and a signed distance at given points."""
 
     low: np.ndarray
     high: np.ndarray
 
+    @abstractmethod
     def distance(self, points: Points) -> np.ndarray:
-        raise NotImplementedError
+        """Signed distance (mm, negative inside) at every point."""
 
     @property
     def centre(self) -> np.ndarray:
