@@ -1,28 +1,65 @@
-"""`python -m analysis RUN_FOLDER`: rebuild the report of a run and print its summary."""
+"""`python -m analysis RUN_FOLDER` rebuilds the report of a run; `python -m analysis compare RUN_FOLDER ...` compares runs."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from clnet.errors import ClnetError
 
+COMPARE = "python -m analysis compare RUN_FOLDER [RUN_FOLDER ...] --output FOLDER [--names NAME ...]"
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0, or that of the error (2 usage, 3 invalid data)."""
-    parser = argparse.ArgumentParser(prog="python -m analysis", description="Rebuild a run's report from its tables and print its summary.")
+    """Returns the exit code: 0, or that of the error (2 usage, 3 invalid data, 4 disk or permission)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return _compare(arguments[1:]) if arguments[:1] == ["compare"] else _report(arguments)
+
+
+def _report(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis", description="Rebuild a run's report from its tables and print its summary.",
+                                     epilog=f"To compare runs: {COMPARE}")
     parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="the folder that a finished run prints last")
     folder = parser.parse_args(arguments).run_folder
-    try:
+
+    def work() -> Path:
         from analysis import report, terminal  # slow imports only after the arguments are known to be right
 
         built = report.build(folder)
         terminal.print_summary(folder)
+        return built / "report.html"
+
+    return _exit_code(work, "report")
+
+
+def _compare(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis compare",
+                                     description="Tables and figures of several finished runs side by side.")
+    parser.add_argument("run_folders", type=Path, nargs="+", metavar="RUN_FOLDER", help="folders of finished runs; the first two make the "
+                        "figure of pruning where one is pruned and the other not")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where to write; new, empty, or an earlier comparison")
+    parser.add_argument("--names", nargs="+", metavar="NAME", help="one for each run, in the same order; runs that differ in nothing but "
+                        "their seed may share one and become a mean (default: the folder's name without its seed)")
+    given = parser.parse_args(arguments)
+
+    def work() -> Path:
+        from analysis import compare
+
+        print(compare.summary(compare.build(given.run_folders, given.output, given.names)))
+        return given.output / compare.PAGE
+
+    return _exit_code(work, "comparison")
+
+
+def _exit_code(work: Callable[[], Path], word: str) -> int:
+    try:
+        path = work()
     except ClnetError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(f"report: {built / 'report.html'}")
+    print(f"{word}: {path}")
     return 0
 
 

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.load import STATUSES, VALUES
-
-
-def main_stage(scores: pd.DataFrame) -> str:
-    """The stage that tables show: `merged` where the run has it, else `premerge`."""
-    return "merged" if (scores["stage"] == "merged").any() else "premerge"
+from analysis.columns import STATUSES, VALUES
+from analysis.load import learned_at, main_stage
 
 
 def by_structure(scores: pd.DataFrame, stage: str | None = None) -> pd.DataFrame:
     """Index (step, dataset, structure); for each value its mean, `_std` and `_n` over cases, then counts of cases: `rows`,
-    `left_out` (without a DSC, whatever the status) and each status."""
+    `left_out` (without a DSC, whatever the status) and each status. Of one stage alone: by default the final one of `scores`."""
     part = scores[scores["stage"] == (stage or main_stage(scores))].sort_values("step", kind="stable")
     groups = part.groupby(["step", "dataset", "structure"], sort=False)
     columns = {}
@@ -46,8 +42,8 @@ def final_mean(scores: pd.DataFrame, stage: str | None = None) -> pd.Series:
 
     `dsc` of it is the `final mean DSC`. Datasets evaluated without being learned (external ones) have means of their own.
     """
-    learned = set(scores["trained_on"])
-    return by_step(by_structure(scores[scores["dataset"].isin(learned)], stage)).iloc[-1]
+    learned = scores[scores["dataset"].isin(learned_at(scores))]
+    return by_step(by_structure(learned, stage or main_stage(scores))).iloc[-1]
 
 
 def _pooled(structures: pd.DataFrame, levels: list[str]) -> pd.DataFrame:

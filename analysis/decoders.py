@@ -9,6 +9,9 @@ import pandas as pd
 from analysis.load import Run
 from analysis.render import DASH, Table, number
 
+NOMINAL = ("sum T': sum over decoders of the share 1 - T that pruning left, in full decoders. nominal M: the paper's count, 15.65 M x "
+           "(1 + sum T') (Table 1).")
+
 
 @dataclass(frozen=True)
 class Frozen:
@@ -69,12 +72,13 @@ def decoder_table(run: Run) -> Table | None:
                      number(last["validation_dsc_before"]), number(last["validation_dsc_after"]), integer(last["rounds"]), *hashes))
     final = table[table["step"] == steps[-1]]
     rows.append((f"{len(final)} decoders", "", str(final["structures"].str.split().str.len().sum()), integer(final["parameters"].sum()),
-                 integer(final["nonzero_parameters"].sum()), "", number(final["nominal_share"].sum(min_count=1)), "", "", "",
-                 *[""] * len(steps)))
+                 integer(final["nonzero_parameters"].sum()), mean(final["pruning_rate_percent"], 1),
+                 number(final["nominal_share"].sum(min_count=1)), mean(final["validation_dsc_before"]),
+                 mean(final["validation_dsc_after"]), "", *[""] * len(steps)))
     header = ("decoder", "group", "structures", "parameters", "non-zero", "pruned %", "nominal share", "val. DSC before", "after", "rounds",
               *(f"SHA-256 S{step}" for step in steps))
     notes = ("SHA-256 of the weights, first 8 digits, after each step; trained: learned or updated in it; =: identical to the step before. "
-             "nominal share: the paper's 1 - T, in full decoders.", *map(str, frozen_by_step(table)))
+             "nominal share: the paper's 1 - T, in full decoders. Last row: after the last step.", *map(str, frozen_by_step(table)))
     return Table("decoders", "Decoders", header, tuple(rows), table, notes, frozenset({len(rows) - 1}))
 
 
@@ -84,11 +88,17 @@ def footprint_table(run: Run) -> Table | None:
         return None
     table = run.footprint.sort_values("step", kind="stable")
     rows = tuple((f"S{int(row['step'])}", row["trained_on"], integer(row["parameters"]), integer(row["nonzero_parameters"]),
-                  number(row["nominal_parameters_m"], 2), number(row["dense_bytes"] / 1e6, 2), number(row["sparse_bytes"] / 1e6, 2),
-                  number(row["seconds"], 0), number(row["peak_memory_mib"], 0)) for _, row in table.iterrows())
-    header = ("step", "trained on", "parameters", "non-zero", "nominal M", "dense MB", "sparse MB", "seconds", "peak MiB")
-    return Table("footprint", "Footprint of all that inference needs", header, rows, table,
-                 ("nominal M: the paper's count, 15.65 M x (1 + sum of shares). MB = 10^6 bytes.",))
+                  number(row["nominal_share_sum"]), number(row["nominal_parameters_m"], 2), number(row["dense_bytes"] / 1e6, 2),
+                  number(row["sparse_bytes"] / 1e6, 2), number(row["seconds"], 0), number(row["peak_memory_mib"], 0))
+                 for _, row in table.iterrows())
+    header = ("step", "trained on", "parameters", "non-zero", "sum T'", "nominal M", "dense MB", "sparse MB", "seconds", "peak MiB")
+    return Table("footprint", "Footprint of all that inference needs", header, rows, table, (NOMINAL, "MB = 10^6 bytes."))
+
+
+def mean(values: pd.Series, digits: int = 3) -> str:
+    """`mean 0.912`, with `(n=7)` where only seven have a value; empty without any."""
+    count = int(values.count())
+    return f"mean {number(values.mean(), digits)}" + (f" (n={count})" if count < len(values) else "") if count else ""
 
 
 def integer(value: float) -> str:

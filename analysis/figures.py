@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis import style
-from analysis.aggregate import by_dataset, by_structure, main_stage
-from analysis.load import learned_order
+from analysis.aggregate import by_dataset, by_structure
+from analysis.load import learned_at, learned_order, main_stage
 
 ROWS_PER_COLUMN = 44
 
@@ -20,14 +20,18 @@ ROWS_PER_COLUMN = 44
 def forgetting_curves(frames: dict[str, pd.DataFrame], stage: str | None = None) -> Figure:
     """One panel per dataset in the order learned (that of the first frame); steps on x, mean DSC (%) over structures on y.
 
-    `frames` is method -> its scores. A curve starts at the step that learned the panel's dataset; the steps before it are shaded.
-    One method alone also shows each structure as a thin line; several show a band, the standard deviation over cases.
+    `frames` is method -> its scores, of its final stage unless `stage` says otherwise; scores of several seeds of a method may stand in
+    one frame. A curve starts at the step that learned the panel's dataset; the steps before it are shaded. One method alone also shows
+    each structure as a thin line; several show a band, the standard deviation over cases. A frame of a single step among longer ones
+    (the universal scenario) is a level line.
     """
-    orders = [learned_order(frame) for frame in frames.values()]
-    datasets, steps = list(dict.fromkeys(orders[0].values())), sorted(set().union(*orders))
+    longest = max(frame["step"].nunique() for frame in frames.values())
+    stepwise = {name: frame for name, frame in frames.items() if frame["step"].nunique() > 1 or longest == 1}
+    orders, learned = ([function(frame) for frame in stepwise.values()] for function in (learned_order, learned_at))
+    datasets, steps = list(dict.fromkeys(name for each in learned for name in each)), sorted(set().union(*orders))
     names = dict(zip(datasets, style.short_names(datasets), strict=True))
     same_order = all(order == orders[0] for order in orders)
-    labels = [names[orders[0][step]] if same_order else "" for step in steps]
+    labels = [names.get(orders[0][step], orders[0][step]) if same_order else "" for step in steps]
     slant = max(len(word) for label in labels for word in (label.split() or [""])) > 9
     ticks = [f"S{step} {label}".strip() if slant else f"S{step}\n{fill(label, 8, break_long_words=False)}".strip()
              for step, label in zip(steps, labels, strict=True)]
@@ -39,8 +43,11 @@ def forgetting_curves(frames: dict[str, pd.DataFrame], stage: str | None = None)
         for axis, dataset in zip(axes, datasets, strict=False):
             for index, (method, frame) in enumerate(frames.items()):
                 shift = 0.07 * (index - (len(frames) - 1) / 2)  # side by side, so that equal curves do not hide each other
-                _curve(axis, frame, dataset, method, index, stage, shift, alone=len(frames) == 1)
-            first = min(min((step for step, name in order.items() if name == dataset), default=steps[-1]) for order in orders)
+                if method in stepwise:
+                    _curve(axis, frame, dataset, method, index, stage, shift, alone=len(frames) == 1)
+                else:
+                    _level(axis, frame, dataset, method, index, stage)
+            first = min(each[dataset] for each in learned if dataset in each)
             axis.axvspan(steps[0] - 0.5, first - 0.5, color=style.SHADE, linewidth=0, zorder=0)
             axis.set(title=names[dataset], xlim=(steps[0] - 0.5, steps[-1] + (0.9 if len(frames) == 1 else 0.5)), ylim=(-3, 103))
             axis.set_xticks(steps, ticks, rotation=60 if slant else 0, ha="right" if slant else "center", rotation_mode="anchor")
@@ -50,13 +57,22 @@ def forgetting_curves(frames: dict[str, pd.DataFrame], stage: str | None = None)
         for axis in axes[len(datasets):]:
             axis.set_visible(False)
         handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False)
+        width = max(map(len, handles), default=1) * 0.08 + 0.6  # of an entry, in inches
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", frameon=False,
+                      ncols=max(1, min(4, int(figure.get_figwidth() / width))))
     return figure
+
+
+def _level(axis: Axes, frame: pd.DataFrame, dataset: str, method: str, index: int, stage: str | None) -> None:
+    means = by_dataset(by_structure(frame, stage)).droplevel("step")["dsc"]
+    if dataset in means.index and pd.notna(means[dataset]):
+        axis.axhline(100 * means[dataset], color=style.of(index)["color"], linestyle=(0, (6, 2)), linewidth=1.2, zorder=3,
+                     label=f"{method} (one step)")
 
 
 def _curve(axis: Axes, frame: pd.DataFrame, dataset: str, method: str, index: int, stage: str | None, shift: float,
            *, alone: bool) -> None:
-    first = next((step for step, name in learned_order(frame).items() if name == dataset), None)
+    first = learned_at(frame).get(dataset)
     part = frame[(frame["dataset"] == dataset) & (frame["stage"] == (stage or main_stage(frame)))]
     part = part[part["step"] >= first] if first is not None else part.iloc[:0]
     if part.empty:
@@ -84,7 +100,7 @@ def structure_scores(scores: pd.DataFrame, stage: str | None = None) -> Figure:
     last = scores[(scores["step"] == scores["step"].max()) & (scores["stage"] == stage)]
     table = by_structure(last, stage).droplevel("step")
     entries: list[tuple[str, str | None]] = []
-    for dataset in dict.fromkeys([*learned_order(scores).values(), *last["dataset"]]):
+    for dataset in dict.fromkeys([*learned_at(scores), *last["dataset"]]):
         inside = [(dataset, name) for name in table.index[table.index.get_level_values("dataset") == dataset].get_level_values("structure")]
         entries += [(dataset, None), *inside] if inside else []
     columns = _columns(entries)

@@ -1,31 +1,23 @@
-"""Reading a run folder: scores.csv, decoders.csv, footprint.csv and manifest.json, checked once so that nothing below has to."""
+"""Reading a run folder: scores.csv, decoders.csv, footprint.csv, merging.csv and manifest.json, checked once."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
+from analysis.checks import check_merging, check_scores, gaps
+from analysis.columns import DECODER_COLUMNS, FOOTPRINT_COLUMNS, MERGING_COLUMNS, SCORE_COLUMNS, TEXT_COLUMNS
 from clnet.errors import DataError, UsageError
 
-STATUSES = ("ok", "missed", "false_positive", "both_empty", "not_annotated", "out_of_fov")
-VALUES = ("dsc", "asd_mm", "hd95_mm", "nsd")
-RUN_COLUMNS = ("experiment", "order", "method", "seed", "step", "trained_on")
-SCORE_COLUMNS = (*RUN_COLUMNS, "dataset", "case", "structure", "stage", *VALUES, "reference_voxels", "predicted_voxels", "status")
-DECODER_COLUMNS = (*RUN_COLUMNS, "decoder", "group", "structures", "pruning_rate_percent", "parameters", "nonzero_parameters",
-                   "nominal_share", "validation_dsc_before", "validation_dsc_after", "rounds", "updated", "weights_sha256")
-FOOTPRINT_COLUMNS = (*RUN_COLUMNS, "parameters", "nonzero_parameters", "nominal_parameters_m", "dense_bytes", "sparse_bytes", "seconds",
-                     "peak_memory_mib")
-TEXT_COLUMNS = {"experiment", "order", "method", "trained_on", "dataset", "case", "structure", "stage", "status", "decoder", "group",
-                "structures", "updated", "weights_sha256"}
-KEY_COLUMNS = ["step", "dataset", "case", "structure", "stage"]
+TOGETHER = "all"  # what `trained_on` says of the universal scenario's only step
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder's tables; `decoders` and `footprint` may have no rows (a method without decoders)."""
+    """One run folder's tables; all but `scores` may have no rows (a method without decoders, a run without merging)."""
 
     folder: Path
     scores: pd.DataFrame
@@ -33,6 +25,7 @@ class Run:
     footprint: pd.DataFrame
     manifest: dict
     notes: tuple[str, ...] = ()  # what is missing or incomplete, in words
+    merging: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MERGING_COLUMNS)))
 
     @property
     def identity(self) -> dict[str, str]:
@@ -41,14 +34,45 @@ class Run:
 
     @property
     def trained_on(self) -> dict[int, str]:
-        """Step -> dataset learned in it, in order."""
+        """Step -> what was learned in it, in order: a dataset, or `all`."""
         return learned_order(self.scores)
+
+    @property
+    def learned_at(self) -> dict[str, int]:
+        """Dataset -> the step that learned it first; see `learned_at`."""
+        return learned_at(self.scores)
+
+    @property
+    def stage(self) -> str:
+        """The stage of the run's results; see `main_stage`."""
+        return main_stage(self.scores)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that the run has, `premerge` first."""
+        return tuple(stage for stage in ("premerge", "merged") if (self.scores["stage"] == stage).any())
 
 
 def learned_order(scores: pd.DataFrame) -> dict[int, str]:
-    """Step -> dataset that was learned in it, sorted by step."""
+    """Step -> `trained_on` of it, sorted by step."""
     pairs = scores[["step", "trained_on"]].drop_duplicates().sort_values("step")
     return {int(step): name for step, name in zip(pairs["step"], pairs["trained_on"], strict=True)}
+
+
+def learned_at(scores: pd.DataFrame) -> dict[str, int]:
+    """Dataset -> the step that learned it first, in that order; a step `all` learned every dataset that it is scored on."""
+    found: dict[str, int] = {}
+    evaluated = set(scores["dataset"])
+    for step, name in learned_order(scores).items():
+        together = name == TOGETHER and name not in evaluated
+        for dataset in scores.loc[scores["step"] == step, "dataset"].unique() if together else [name]:
+            found.setdefault(dataset, step)
+    return found
+
+
+def main_stage(scores: pd.DataFrame) -> str:
+    """The final stage, whose scores are a run's results: `merged` where it has any, else `premerge`."""
+    return "merged" if (scores["stage"] == "merged").any() else "premerge"
 
 
 def read_run(folder: Path) -> Run:
@@ -62,13 +86,15 @@ def read_run(folder: Path) -> Run:
     scores = read_table(folder / "scores.csv", SCORE_COLUMNS)
     if scores.empty:
         raise UsageError("no scores yet", where=folder / "scores.csv", found="0 rows", fix="run the experiment to its first evaluation")
-    _check_scores(scores, folder / "scores.csv")
+    check_scores(scores, folder / "scores.csv")
     notes = gaps(scores)
-    others = []
-    for name, columns in (("decoders.csv", DECODER_COLUMNS), ("footprint.csv", FOOTPRINT_COLUMNS)):
+    others = {}
+    for name, columns, expected in (("decoders.csv", DECODER_COLUMNS, True), ("footprint.csv", FOOTPRINT_COLUMNS, True),
+                                    ("merging.csv", MERGING_COLUMNS, main_stage(scores) == "merged")):
         present = (folder / name).is_file()
-        others.append(read_table(folder / name, columns) if present else pd.DataFrame(columns=list(columns)))
-        notes += [] if present else [f"{name} is missing: its table is left out"]
+        others[name] = read_table(folder / name, columns) if present else pd.DataFrame(columns=list(columns))
+        notes += [f"{name} is missing: its table is left out"] if expected and not present else []
+    check_merging(others["merging.csv"], folder / "merging.csv")
     manifest = {}
     if (folder / "manifest.json").is_file():
         try:
@@ -77,7 +103,7 @@ def read_run(folder: Path) -> Run:
             raise DataError("manifest.json is not valid JSON", where=folder / "manifest.json", found=error) from error
     else:
         notes.append("manifest.json is missing: versions and hardware are not known")
-    return Run(folder, scores, others[0], others[1], manifest, tuple(notes))
+    return Run(folder, scores, others["decoders.csv"], others["footprint.csv"], manifest, tuple(notes), others["merging.csv"])
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -89,7 +115,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError("a results table lacks columns", where=path, found=list(table.columns), expected=list(columns),
-                        fix=f"missing: {', '.join(missing)}; was it written by an older version?")
+                        fix=f"missing: {', '.join(missing)}; was it written by an older version? Run the same command again")
     for name in columns:
         if name in TEXT_COLUMNS:
             continue
@@ -100,41 +126,6 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if "updated" in columns:
         table["updated"] = table["updated"].str.strip().str.lower().isin(("true", "1", "yes"))
     return table
-
-
-def gaps(scores: pd.DataFrame) -> list[str]:
-    """Sentences on rows that should be there: every case has a row for every structure seen in its dataset up to that step."""
-    found = []
-    for (dataset, stage), part in scores.groupby(["dataset", "stage"], sort=False):
-        cases = part["case"].unique()
-        for step, rows in part.groupby("step"):
-            structures = part.loc[part["step"] <= step, "structure"].unique()
-            expected, present = len(cases) * len(structures), len(rows)
-            if present < expected:
-                have = set(zip(rows["case"], rows["structure"], strict=True))
-                first = next((case, name) for case in cases for name in structures if (case, name) not in have)
-                found.append(f"{dataset}, S{step}, {stage}: {expected - present} of {expected} score rows are missing "
-                             f"(first: case {first[0]}, {first[1]}); the means below are over fewer cases")
-    return found
-
-
-def _check_scores(scores: pd.DataFrame, path: Path) -> None:
-    unknown = sorted(set(scores["status"]) - set(STATUSES))
-    if unknown:
-        raise DataError("unknown status", where=path, found=unknown, expected=list(STATUSES))
-    several = [name for name in ("experiment", "order", "method", "seed") if scores[name].nunique() > 1]
-    if several:
-        raise DataError("scores of several runs in one table", where=path, found=f"more than one {', '.join(several)}",
-                        fix="give each run its own folder")
-    if scores.groupby("step")["trained_on"].nunique().max() > 1:
-        raise DataError("one step is said to have learned several datasets", where=path)
-    twice = scores[scores.duplicated(KEY_COLUMNS)]
-    if len(twice):
-        raise DataError("a score occurs twice", where=path, found=twice[KEY_COLUMNS].iloc[0].to_dict(),
-                        fix="delete the run folder and run again")
-    outside = scores[(scores["dsc"] < 0) | (scores["dsc"] > 1)]
-    if len(outside):
-        raise DataError("DSC out of [0, 1]", where=path, found=outside[[*KEY_COLUMNS, "dsc"]].iloc[0].to_dict())
 
 
 def _hint(folder: Path) -> str:

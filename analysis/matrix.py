@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.aggregate import by_dataset, by_structure
-from analysis.load import learned_order
+from analysis.load import learned_at, learned_order, main_stage
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,9 @@ def score_matrix(scores: pd.DataFrame, value: str = "dsc", by: str = "dataset", 
     some of its structures may have a head. by="structure": a task is a (dataset, structure) pair, learned at the first step that
     has a row for it, which is when the structure has a head.
     """
-    order = learned_order(scores)
-    steps = list(order)
-    row_of = {}
-    for row, dataset in enumerate(order.values()):
-        row_of.setdefault(dataset, row)
-    structures = by_structure(scores[scores["dataset"].isin(row_of)], stage)
+    steps = list(learned_order(scores))
+    row_of = {dataset: steps.index(step) for dataset, step in learned_at(scores).items()}
+    structures = by_structure(scores[scores["dataset"].isin(row_of)], stage or main_stage(scores))
     if by == "structure":
         first = structures.reset_index("step").groupby(level=["dataset", "structure"], sort=False)["step"].min()
         tasks, learned = tuple(first.index), tuple(steps.index(step) for step in first)

@@ -12,7 +12,8 @@ import pandas as pd
 DASH = "\N{EN DASH}"  # an undefined value
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
           "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", DASH: "--",
-          "\N{MINUS SIGN}": "$-$", "\N{BULLET}": r"\textbullet{}"}
+          "\N{MINUS SIGN}": "$-$", "\N{RIGHTWARDS ARROW}": r"$\rightarrow$", "\N{PLUS-MINUS SIGN}": r"$\pm$",
+          "\N{BULLET}": r"\textbullet{}"}
 
 
 @dataclass(frozen=True)

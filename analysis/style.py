@@ -28,8 +28,9 @@ def applied() -> Iterator[None]:
 
 
 def of(index: int) -> dict:
-    """Colour, marker and dash of the method number `index`."""
-    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "linestyle": DASHES[index % len(DASHES)]}
+    """Colour, marker and dash of the method number `index`; no two of the first 49 are the same."""
+    again = index + index // len(COLOURS)
+    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[again % len(MARKERS)], "linestyle": DASHES[again % len(DASHES)]}
 
 
 def short_names(names: list[str]) -> list[str]:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis import paper
-from analysis.aggregate import by_dataset, by_step, by_structure, main_stage
+from analysis.aggregate import by_dataset, by_step, by_structure
+from analysis.columns import STATUSES, VALUES
 from analysis.continual import METRICS
-from analysis.load import STATUSES, VALUES, Run
+from analysis.load import Run
 from analysis.matrix import score_matrix
 from analysis.render import DASH, Table, number
 
 NAMES = {"dsc": "DSC", "asd_mm": "ASD (mm)", "hd95_mm": "HD95 (mm)", "nsd": "NSD"}
 LEGEND = ("n: cases in the mean (in the last row structures). missed: nothing predicted, DSC 0 and no distance. "
           "fp: predicted where the reference is empty.")
+STAGE_LEGEND = {"merged": "merged: after merging the outputs of all decoders; a run's results.",
+                "premerge": "premerge: each output on its own, as it was predicted."}
 COMPACT_LEGEND = LEGEND.replace("n: ", "n4: four ", 1).replace("missed: ", "m1: one missed, ").replace("fp: ", "f1: one ")
 
 
 def dataset_order(run: Run) -> list[str]:
     """Datasets in the order learned, then those that were only evaluated."""
-    learned = list(dict.fromkeys(run.trained_on.values()))
-    evaluated = list(dict.fromkeys(run.scores["dataset"]))
+    learned, evaluated = run.learned_at, list(dict.fromkeys(run.scores["dataset"]))
     return [name for name in learned if name in evaluated] + [name for name in evaluated if name not in learned]
 
 
@@ -36,8 +38,8 @@ def cell(row: pd.Series, value: str, digits: int = 2, compact: bool = False) -> 
 def structure_table(run: Run, dataset: str, value: str = "dsc", stage: str | None = None, *, compact: bool = False,
                     width: int | None = None) -> Table:
     """One dataset: structures in rows, steps in columns; `compact` cells read `0.87 n4 m1`; early steps go where `width` is passed."""
-    every = by_structure(run.scores, stage)
-    chosen = every[every.index.get_level_values("dataset") == dataset]
+    stage = stage or run.stage
+    chosen = by_structure(run.scores[run.scores["dataset"] == dataset], stage)
     means = by_dataset(chosen)
     structures = list(dict.fromkeys(chosen.index.get_level_values("structure")))
     steps = sorted(set(chosen.index.get_level_values("step")))
@@ -55,18 +57,17 @@ def structure_table(run: Run, dataset: str, value: str = "dsc", stage: str | Non
     notes = [COMPACT_LEGEND if compact else LEGEND]
     notes += _left_out(run, dataset, value, steps[-1], stage)
     notes += [f"steps before S{shown[0]} are in the report"] if shown != steps else []
-    data = chosen.reset_index()[["step", "structure", value, f"{value}_std", f"{value}_n", "rows", *STATUSES]]
-    trained = run.trained_on
-    learned = next((f"learned in S{step}" for step, name in trained.items() if name == dataset), "external, never learned")
-    return Table(f"{value.removesuffix('_mm')}_{dataset}", f"{dataset} ({learned}): {NAMES[value]} after each step",
+    data = chosen.reset_index().assign(stage=stage)[["step", "stage", "structure", value, f"{value}_std", f"{value}_n", "rows", *STATUSES]]
+    learned = f"learned in S{run.learned_at[dataset]}" if dataset in run.learned_at else "external, never learned"
+    return Table(f"{value.removesuffix('_mm')}_{dataset}", f"{dataset} ({learned}): {NAMES[value]} after each step, {stage}",
                  ("structure", *(f"S{step}" for step in shown)),
                  tuple((name, *(columns[step][index] for step in shown)) for index, name in enumerate(head)),
                  data, tuple(notes), frozenset({len(structures)}))
 
 
-def _left_out(run: Run, dataset: str, value: str, step: int, stage: str | None) -> list[str]:
+def _left_out(run: Run, dataset: str, value: str, step: int, stage: str) -> list[str]:
     scores = run.scores
-    rows = scores[(scores["dataset"] == dataset) & (scores["step"] == step) & (scores["stage"] == (stage or main_stage(scores)))]
+    rows = scores[(scores["dataset"] == dataset) & (scores["step"] == step) & (scores["stage"] == stage)]
     counts = rows.loc[rows[value].isna(), "status"].value_counts()
     words = [f"{counts[status]} {status.replace('_', ' ')}" for status in STATUSES if status in counts]
     if not words:
@@ -76,13 +77,13 @@ def _left_out(run: Run, dataset: str, value: str, step: int, stage: str | None) 
 
 def final_table(run: Run, stage: str | None = None) -> Table:
     """After the last step: each dataset's means over structures, the mean over all pairs, and the paper's values for its own orders."""
-    last, trained = max(run.trained_on), run.trained_on
+    last, trained, learned_at, stage = max(run.trained_on), run.trained_on, run.learned_at, stage or run.stage
     structures = by_structure(run.scores, stage).loc[[last]]
-    learned = structures[structures.index.get_level_values("dataset").isin(trained.values())]
+    learned = structures[structures.index.get_level_values("dataset").isin(learned_at)]
     reference = paper.final_results(run.identity["order"], len(trained))
     means = by_dataset(structures)
-    lines = [(next((f"S{step}" for step, learned_in in trained.items() if learned_in == name), "external"), name, means.loc[last, name],
-              reference and next((reference.datasets.get(step) for step, known in trained.items() if known == name), None))
+    lines = [(f"S{learned_at[name]}" if name in learned_at else "external", name, means.loc[last, name],
+              reference and reference.datasets.get(learned_at.get(name)))
              for name in dataset_order(run) if (last, name) in means.index]
     position = sum(first != "external" for first, *_ in lines)
     if len(learned):
@@ -95,33 +96,34 @@ def final_table(run: Run, stage: str | None = None) -> Table:
         printed = (reference.dsc.get(theirs, float("nan")), reference.asd_mm.get(theirs, float("nan"))) if reference else ()
         rows.append((name, step, str(counts[0]), *values, *map(str, counts[1:]), *(number(value, digits) for value, digits
                                                                                  in zip(printed, (3, 2), strict=False))))
-        data.append({"dataset": name, "learned_in": step, **row.to_dict()} |
+        data.append({"dataset": name, "learned_in": step, "stage": stage, **row.to_dict()} |
                     ({"paper_dataset": theirs, "paper_dsc": printed[0], "paper_asd_mm": printed[1]} if printed else {}))
     header = ("dataset", "step", "n", "DSC", "ASD", "HD95", "NSD", "missed", "fp", "left out")
     notes = ["Means over cases, then over the n structures (beside a mean: fewer, where some have no value); all pairs: over all (dataset, "
              "structure) pairs. ASD, HD95 in mm. missed, fp, left out: counts of case-structure pairs (left out: of the DSC mean, see "
-             "the table of statuses)."]
+             "the table of statuses).", STAGE_LEGEND[stage]]
     if reference:
         header += ("paper DSC*", "paper ASD*")
-        notes.append(f"* {paper.caveat(list(trained.values()))} Its datasets: {', '.join(reference.datasets.values())}; "
+        notes.append(f"* {paper.caveat(list(learned_at))} Its datasets: {', '.join(reference.datasets.values())}; "
                      f"all = mean over its 155 pairs (Table S6, order {run.identity['order']}).")
-    return Table("final", f"After the last step, S{last} ({trained[last]})", header, tuple(rows), pd.DataFrame(data), tuple(notes),
+    return Table("final", f"After the last step, S{last} ({trained[last]}), {stage}", header, tuple(rows), pd.DataFrame(data), tuple(notes),
                  frozenset({position}))
 
 
 def status_table(run: Run, stage: str | None = None) -> Table:
     """How many case-structure pairs of each dataset ended in each status after the last step."""
-    last = max(run.trained_on)
+    last, stage = max(run.trained_on), stage or run.stage
     means = by_dataset(by_structure(run.scores, stage).loc[[last]])
     rows = [(name, *(str(int(means.loc[last, name][status])) for status in (*STATUSES, "rows")))
             for name in dataset_order(run) if (last, name) in means.index]
     header = ("dataset", *(status.replace("_", " ") for status in STATUSES), "all")
-    return Table("status", f"Case-structure pairs by status after S{last}", header, tuple(rows), pd.DataFrame(rows, columns=list(header)))
+    return Table("status", f"Case-structure pairs by status after S{last}, {stage}", header, tuple(rows),
+                 pd.DataFrame(rows, columns=list(header)).assign(stage=stage))
 
 
 def continual_table(run: Run) -> Table:
     """Average accuracy, forgetting, backward transfer and learning accuracy, by dataset and by structure, for DSC and negated ASD."""
-    stages = [stage for stage in ("premerge", "merged") if (run.scores["stage"] == stage).any()]
+    stages = run.stages
     views = [(value, by) for value in ("dsc", "asd_mm") for by in ("dataset", "structure")]
     rows, data = [], []
     for stage in stages:
@@ -139,5 +141,7 @@ def continual_table(run: Run) -> Table:
     notes.append("R[i,j]: score on task j after step i, T the last step, R[j,j] the score when j was learned; n: tasks in the mean, "
                  "undefined ones left out. By dataset: R is the mean over its structures. By structure: each (dataset, structure) pair "
                  "from the step in which it has a head. -ASD: negated, so that higher is better.")
-    return Table("continual", "Continual learning", ("metric", "DSC by dataset", "DSC by structure", "-ASD mm by dataset",
-                                                     "-ASD mm by structure"), tuple(rows), pd.DataFrame(data), tuple(notes))
+    notes += ["One step: forgetting and backward transfer are undefined."] if len(run.trained_on) == 1 else []
+    title = "Continual learning" if len(stages) > 1 else f"Continual learning, {stages[0]}"
+    return Table("continual", title, ("metric", "DSC by dataset", "DSC by structure", "-ASD mm by dataset", "-ASD mm by structure"),
+                 tuple(rows), pd.DataFrame(data), tuple(notes))

@@ -10,6 +10,8 @@ from analysis import render
 from analysis.aggregate import final_mean
 from analysis.decoders import frozen_by_step
 from analysis.load import Run, read_run
+from analysis.merging import before_after_table, voxel_table
+from analysis.pruning import pruning_table
 from analysis.tables import continual_table, dataset_order, final_table, structure_table
 
 WIDTH = 120
@@ -21,7 +23,8 @@ def print_summary(run_folder: Path) -> None:
 
 
 def summary(run: Run) -> str:
-    """One table per dataset, the final means, the continual metrics, what stayed frozen, what is incomplete, and the headline."""
+    """One table per dataset, the final means, the continual metrics, what merging and pruning did, what stayed frozen, what is
+    incomplete, and the headline."""
     names = dataset_order(run)
     shown = [structure_table(run, name) for name in names]
     if max(map(render.text_width, shown)) > WIDTH:
@@ -29,10 +32,17 @@ def summary(run: Run) -> str:
     parts = [render.text(replace(table, notes=table.notes[1:]), WIDTH) for table in shown]  # the legend once, below the last
     parts += [fill(shown[0].notes[0], WIDTH)]
     parts += [render.text(table, WIDTH) for table in (final_table(run), continual_table(run))]
+    parts += [_if_it_fits(table) for table in (before_after_table(run), voxel_table(run), pruning_table(run)) if table is not None]
     for title, lines in (("Decoders", map(str, frozen_by_step(run.decoders))), ("Incomplete", run.notes)):
         wrapped = [fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ") for line in lines]
         parts += ["\n".join([title, *wrapped])] if wrapped else []
     return "\n\n".join([*parts, headline(run)])
+
+
+def _if_it_fits(table: render.Table) -> str:
+    if max(map(len, render.text(replace(table, notes=()), WIDTH).splitlines())) > WIDTH:
+        return f"{table.title}: too wide for a terminal, see the report"
+    return render.text(table, WIDTH)
 
 
 def headline(run: Run) -> str:
@@ -40,4 +50,4 @@ def headline(run: Run) -> str:
     mean, last = final_mean(run.scores), max(run.trained_on)
     return (f"final mean DSC {render.number(mean['dsc'])} after S{last}: mean over {int(mean['dsc_n'])} of "
             f"{int(mean['structures'])} (dataset, structure) pairs; missed {int(mean['missed'])}, "
-            f"false positives {int(mean['false_positive'])}")
+            f"false positives {int(mean['false_positive'])}{'; after merging' if run.stage == 'merged' else ''}")

@@ -118,12 +118,18 @@ class Part:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Size of everything that a method needs at inference."""
+    """Size of everything that a method needs at inference.
+
+    nominal_share_sum: the paper's sum of T' over all decoders, None for a method without decoders of its kind; nominal_parameters_m:
+    millions of parameters as the paper counts them.
+    """
 
     parameters: int
     nonzero_parameters: int
     dense_bytes: int
     sparse_bytes: int
+    nominal_share_sum: float | None = None
+    nominal_parameters_m: float | None = None
 
 
 @dataclass
@@ -132,6 +138,7 @@ class Snapshot:
 
     step: int
     seen: tuple[str, ...]  # datasets learned so far, in order
+    trained_on: str  # the dataset of this step; `all` where all were learned at once
     method: object
     seconds: float = 0.0
     hashes: dict[str, str] = field(default_factory=dict)  # part -> content hash of its weights

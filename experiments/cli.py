@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import multiprocessing
 import os
 import sys
 import traceback
@@ -60,6 +61,7 @@ def job(cfg, report: Callable[[Path], object]) -> None:
     from omegaconf import OmegaConf
 
     stop.install()
+    multiprocessing.set_start_method(None, force=True)  # in Hydra's joblib jobs it is loky's, which our own processes cannot start by
     logging.basicConfig(format="%(message)s")
     logging.getLogger("clnet").setLevel(logging.INFO)  # for instance that another process builds what this one waits for
     try:

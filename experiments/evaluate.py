@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +40,7 @@ class Evaluation:
         self.policy, self.tolerance_mm, self.workers = policy, nsd_tolerance_mm, workers
         self.settings, self.store, self.progress = dict(settings), store, progress
         self.rows: dict[tuple[str, str], list[dict]] = {}  # (identity of a part, dataset) -> its rows
+        self.predictions: dict[tuple[str, ...], Path] = {}  # (identity of a part, dataset) -> folder of its label maps
 
     def __call__(self, snapshot: Snapshot, tests: Mapping[str, TestSet]) -> list[dict]:
         """Rows of scores.csv without the run's own columns, for every dataset seen so far."""
@@ -58,35 +59,49 @@ class Evaluation:
         dataset, name = test.spec.name, f"predictions on {test.spec.name}"
         identity = {"parts": sorted([part.name, part.identity] for part in parts), "data": test.identity}
 
-        def predict(folder: Path) -> None:
-            predictor = snapshot.method.predictor(parts)
-            for number, case in enumerate(test.cases, start=1):
-                done = folder / case.case
-                if not done.exists():
-                    building = folder / f".{case.case}.partial"
-                    building.mkdir(exist_ok=True)
-                    for part, label_map in predictor(case):
-                        save_array(building / f"{part.name}.b2nd", label_map)
-                    building.rename(done)
-                self.progress.advance(name, 0.0, f"case {number}/{len(test.cases)}")
-
-        predictions = self.store.build("predictions", identity, predict)
+        build = partial(predict_cases, method=snapshot.method, parts=parts, cases=test.cases, progress=self.progress, title=name)
+        predictions = self.store.build("predictions", identity, build)
         scored = {"predictions": predictions.name, "evaluate": self.settings, "spec": test.spec.identity()}
         scores = self.store.build("scores", scored, lambda folder: write_json(folder / "rows.json", self._score(test, parts, predictions)))
         for part_name, rows in json.loads((scores / "rows.json").read_text()).items():
             part_identity = next(part.identity for part in parts if part.name == part_name)
             self.rows[part_identity, dataset] = rows
+            self.predictions[part_identity, dataset] = predictions
 
     def _score(self, test: TestSet, parts: Sequence[Part], predictions: Path) -> dict[str, list[dict]]:
         work = partial(
             score_one_case, parts=parts, spec=test.spec, predictions=predictions, policy=self.policy, tolerance_mm=self.tolerance_mm
         )
-        if self.workers > 1 and len(test.cases) > 1:
-            with ProcessPoolExecutor(self.workers, mp_context=get_context("forkserver")) as pool:
-                results = list(pool.map(work, test.cases))
-        else:
-            results = [work(case) for case in test.cases]
+        results = self.map(work, test.cases)
         return {part.name: [row for result in results for row in result[part.name]] for part in parts}
+
+    def map(self, work: Callable, *columns: Sequence) -> list:
+        """`work` of each case, and of what else stands in its row, in processes of their own where there are several."""
+        if self.workers > 1 and len(columns[0]) > 1:
+            with ProcessPoolExecutor(self.workers, mp_context=get_context("forkserver")) as pool:
+                return list(pool.map(work, *columns))
+        return [work(*row) for row in zip(*columns, strict=True)]
+
+
+def predict_cases(
+    folder: Path, *, method, parts: Sequence[Part], cases: Sequence[PreparedCase], progress: RunProgress, title: str,
+    reach: Callable[[PreparedCase], Mapping] | None = None,
+) -> None:  # fmt: skip
+    """Label map and confidence of each part for each case, as `folder`/<case>/<part>.b2nd and <part>.confidence.b2nd.
+
+    reach: part -> slices of the prepared grid where its predictions are wanted (see `predict_parts`). Finished cases are kept.
+    """
+    predictor = method.predictor(parts)
+    for number, case in enumerate(cases, start=1):
+        done = folder / case.case
+        if not done.exists():
+            building = folder / f".{case.case}.partial"
+            building.mkdir(exist_ok=True)
+            for part, label_map, confidence in predictor(case, reach=reach(case)) if reach else predictor(case):
+                save_array(building / f"{part.name}.b2nd", label_map)
+                save_array(building / f"{part.name}.confidence.b2nd", confidence)
+            building.rename(done)
+        progress.advance(title, 0.0, f"case {number}/{len(cases)}")
 
 
 def known_labels(part: Part, spec: DatasetSpec) -> list[Label]:

@@ -20,6 +20,7 @@ TASKS = {
     "fetch": "download a dataset that may be downloaded, check it and convert it",
     "prepare": "read, check and resample the datasets, without learning",
     "predict": "label maps for new scans: task=predict run=RUN_FOLDER input=FILE_OR_FOLDER output=FOLDER",
+    "export": "a finished run's model as a folder of its own: task=export run=RUN_FOLDER output=FOLDER",
     "report": "tables, curves and report.html of a run again, from its scores alone",
     "status": "what is known of a run: running, stopped, failed or finished",
 }

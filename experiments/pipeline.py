@@ -19,6 +19,7 @@ from clnet.learn.progress import RunProgress
 from clnet.types import Task
 from clnet.units import UnitStore
 from experiments.evaluate import Evaluation, TestSet
+from experiments.merged import MergedEvaluation
 
 
 def made(node):
@@ -82,18 +83,19 @@ def method_of(cfg: Mapping, specs: Mapping[str, DatasetSpec], store: UnitStore, 
     """The configured method over the registry, with the decoders that the datasets declare."""
     known = registry.load().with_decoders(decoder for spec in specs.values() for decoder in spec.decoders)
     return made(cfg["method"])(
-        registry=known, settings=method_settings(cfg), store=store, trainer=trainer_settings(cfg), progress=progress, seed=int(cfg["seed"])
-    )
+        registry=known, settings=method_settings(cfg), store=store, trainer=trainer_settings(cfg), progress=progress,
+        launcher=made(cfg["launcher"]), seed=int(cfg["seed"]),
+    )  # fmt: skip
 
 
 def method_settings(cfg: Mapping) -> dict:
     """The part of the configuration that identifies what a method learns and predicts."""
-    decoder = cfg["decoder"]
+    decoder, scale = cfg["decoder"], cfg["scale"]
     return {
-        "network": cfg["scale"]["network"], "encoder": cfg["encoder"], "decoder_width": decoder["width"],
+        "network": scale["network"], "intensity": scale["intensity"], "windows": scale["windows"], "decoder_width": decoder["width"],
         **{f"decoder_{kind}": decoder[kind] for kind in ("new", "refine", "update")},
-        "augment": cfg["augment"], "intensity": cfg["scale"]["intensity"], "windows": cfg["scale"]["windows"],
-        "precision": cfg["trainer"]["precision"],
+        **{name: cfg[name] for name in ("encoder", "augment", "pruning", "supporting", "validation_share", "bpr")},
+        "encoder_tuning": cfg["tuning"], "precision": cfg["trainer"]["precision"],
     }  # fmt: skip
 
 
@@ -101,3 +103,8 @@ def evaluation_of(cfg: Mapping, store: UnitStore, progress: RunProgress) -> Eval
     """The configured evaluation."""
     settings = {name: value for name, value in cfg["evaluate"].items() if name != "workers"}
     return Evaluation(**made(cfg["evaluate"]), settings=settings, store=store, progress=progress)
+
+
+def merged_evaluation_of(cfg: Mapping, evaluation: Evaluation) -> MergedEvaluation | None:
+    """The configured merging's evaluation; None without merging."""
+    return MergedEvaluation(made(cfg["merging"]), cfg["merging"], evaluation) if cfg["merging"] else None

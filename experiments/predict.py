@@ -16,34 +16,38 @@ from clnet.data.integrity import file_faults
 from clnet.data.writer import note_of, write_labels
 from clnet.errors import DataError, UsageError
 from clnet.infer.combine import CombinedLabelMap, numbered
+from clnet.infer.merging import MergingRules
+from clnet.infer.scanmerger import Anywhere, ScanMerging
 from clnet.learn.progress import RunProgress
 from clnet.units import UnitStore, key_of
 from experiments import runfolder
+from experiments.maskfolder import MaskFolder
 from experiments.pipeline import datasets, made, method_of
 from experiments.scans import NOTE, Scan, find_scans, refuse_foreign
 
 LABELS_FILE = "labels.json"
-_SCHEMA = 1  # of a label map; raise it whenever the same scan and weights would give another
+_SCHEMA = 2  # of a label map; raise it whenever the same scan and weights would give another
 
 
 def predict_folder(cfg: Mapping) -> Path:
     """Write a label map for every scan of `input`, and labels.json: value -> structure. Returns the output folder.
 
     The model and all that shapes its predictions are the run's (`run=`); the hardware is this command's (`trainer=`). Label maps that
-    the same model has already made of the same scans are kept. Where structures of several decoders overlap, lesions win, then the
-    smaller structure (`CombinedLabelMap`).
+    the same model has already made of the same scans are kept. Predictions are merged as the run says; where structures that may share
+    voxels overlap, lesions win in the label map, then the smaller structure (`CombinedLabelMap`). With `masks=true` each scan also gets
+    a folder of one mask per structure found, where nothing hides anything, and of one label map per exclusive set.
     Raises UsageError before anything is written where input, output or run cannot be right; DataError that lists every refused scan,
     after all others are done (its `faults` holds them one by one).
     """
     scans, progress = find_scans(cfg.get("input"), cfg.get("output")), RunProgress()
-    model = TrainedModel(Path(cfg["paths"]["run"]), cfg.get("trainer") or {}, progress)
+    model = TrainedModel(Path(cfg["paths"]["run"]), cfg.get("trainer") or {}, progress, bool(cfg.get("masks")))
     refuse_foreign(scans)
     output = scans[0].labels.parent
     _write_names(output / LABELS_FILE, model.names)
     missing = [scan for scan in scans if not model.has_labelled(scan)]
     progress.say(f"{len(scans)} scan(s), {len(scans) - len(missing)} of them done; {len(model.names)} structures, "
-                 f"on {model.method.trainer.accelerator}: {output}")  # fmt: skip
-    predictor, refused = model.method.predictor(model.parts) if missing else None, {}
+                 f"on {model.method.shop.trainer.accelerator}: {output}")  # fmt: skip
+    predictor, refused = model.predictor() if missing else None, {}
     for count, scan in enumerate(missing, start=1):
         began = time.monotonic()
         try:
@@ -59,7 +63,7 @@ def predict_folder(cfg: Mapping) -> Path:
 class TrainedModel:
     """The method of a finished run as it stands after the last step."""
 
-    def __init__(self, run: Path, hardware: Mapping, progress: RunProgress):
+    def __init__(self, run: Path, hardware: Mapping, progress: RunProgress, masks: bool = False):
         cfg = runfolder.load(run)
         cfg["trainer"] = {**cfg["trainer"], **hardware, "precision": cfg["trainer"]["precision"]}
         cfg["data"] = {**cfg["data"], "make": None}  # descriptions of the datasets are enough; their files may be gone
@@ -71,22 +75,36 @@ class TrainedModel:
         self.parts = self.method.parts()
         self.recipe = made(cfg["scale"]["recipe"])
         self.names = numbered(self.parts)
-        self.identity = [_SCHEMA, [part.identity for part in self.parts], list(self.names.values()), self.recipe.identity()]
+        rules = made(cfg["merging"]) if cfg["merging"] else MergingRules({}, {}, drop_lesions_outside=False)
+        body = getattr(self.method, "body", None) or Anywhere()
+        self.merging, self.masks = ScanMerging(rules, self.parts, body), masks
+        self.identity = [_SCHEMA, [part.identity for part in self.parts], list(self.names.values()), self.recipe.identity(), cfg["merging"],
+                         [body.identity(part.name) for part in self.parts]]  # fmt: skip
+
+    def predictor(self) -> Callable:
+        """The method's, with its weights loaded."""
+        return self.method.predictor(self.merging.rules.lesions_first(self.parts))
 
     def has_labelled(self, scan: Scan) -> bool:
         """Whether the scan's label map is there, whole, and made of this very scan by this model."""
         note = note_of(scan.labels) if scan.labels.is_file() else None
         if note is None or not scan.image.is_file():
             return False
-        return note == self._note(scan) and not file_faults(scan.labels)
+        return note == self._note(scan) and not file_faults(scan.labels) and (not self.masks or scan.masks.is_dir())
 
     def label(self, scan: Scan, predictor: Callable) -> list[str]:
         """Make the scan's label map; returns the structures found. Raises DataError for a scan that the reader refuses."""
         with TemporaryDirectory(prefix="clnet-predict-") as temporary:
             case = prepare_scan(scan.image, self.recipe, Path(temporary) / "case")
             combined = CombinedLabelMap(self.parts, case.geometry.shape_zyx, on_top=self.lesions)
-            for part, label_map in predictor(case):
+            masks = MaskFolder(scan, case.geometry) if self.masks else None
+            merged = self.merging(case, predictor)
+            for part, label_map in merged.parts():
                 combined.add(part, label_map)
+                if masks:
+                    masks.add(part, label_map)
+            if masks:
+                masks.finish(merged)
         write_labels(scan.labels, combined.values, case.geometry, like=scan.image, note=self._note(scan))
         return combined.found()
 

@@ -1,4 +1,4 @@
-"""The three tables of a run: one row an observation, fixed columns, empty cells for what is undefined, always in the same order."""
+"""The tables of a run: one row an observation, fixed columns, empty cells for what is undefined, always in the same order."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ SCORES = (*_RUN, "dataset", "case", "structure", "stage", "dsc", "asd_mm", "hd95
           "status")
 DECODERS = (*_RUN, "decoder", "group", "structures", "pruning_rate_percent", "parameters", "nonzero_parameters", "nominal_share",
             "validation_dsc_before", "validation_dsc_after", "rounds", "updated", "weights_sha256")
-FOOTPRINT = (*_RUN, "parameters", "nonzero_parameters", "nominal_parameters_m", "dense_bytes", "sparse_bytes", "seconds", "peak_memory_mib")
+FOOTPRINT = (*_RUN, "parameters", "nonzero_parameters", "nominal_share_sum", "nominal_parameters_m", "dense_bytes",
+             "sparse_bytes", "seconds", "peak_memory_mib")
+_VOXELS = ("false_voxels_before", "false_voxels_after", "false_outside_before", "false_outside_after", "true_outside_before",
+           "true_voxels_before", "true_voxels_after")
+MERGING = (*_RUN, "dataset", "case", "structure", "decoder", *_VOXELS)
 
 STATUSES = ("ok", "missed", "false_positive", "both_empty", "not_annotated", "out_of_fov")
 STAGES = ("premerge", "merged")
 
 _TABLES = {"scores.csv": (SCORES, ("dataset", "case", "structure", "stage")), "decoders.csv": (DECODERS, ("decoder",)),
-           "footprint.csv": (FOOTPRINT, ())}
+           "footprint.csv": (FOOTPRINT, ()), "merging.csv": (MERGING, ("dataset", "case", "structure"))}
 _WHOLE = {"seed", "step", "reference_voxels", "predicted_voxels", "parameters", "nonzero_parameters", "dense_bytes", "sparse_bytes",
-          "rounds"}
+          "rounds", *_VOXELS}
 _REAL = {"dsc", "asd_mm", "hd95_mm", "nsd", "pruning_rate_percent", "nominal_share", "validation_dsc_before", "validation_dsc_after",
-         "nominal_parameters_m", "seconds", "peak_memory_mib"}
+         "nominal_share_sum", "nominal_parameters_m", "seconds", "peak_memory_mib"}
 _FROM_0_TO_1 = {"dsc", "nsd", "validation_dsc_before", "validation_dsc_after"}
 
 
@@ -48,8 +52,17 @@ def write_footprint(folder: Path | str, rows: Iterable[Mapping]) -> Path:
     return _write(Path(folder) / "footprint.csv", rows)
 
 
+def write_merging(folder: Path | str, rows: Iterable[Mapping]) -> Path:
+    """merging.csv: one row per step and annotated (dataset, case, structure), numbers of voxels before and after merging, none empty.
+
+    false: predicted, not in the reference; true: in both; outside: on slices outside the structure's body part range, so that
+    true_outside_before is what bounding wrongly removes. Raises ValueError as write_scores does.
+    """
+    return _write(Path(folder) / "merging.csv", rows)
+
+
 def read(path: Path | str) -> list[dict]:
-    """Rows of one of the three tables with numbers as numbers and None for empty cells. Raises DataError for anything else."""
+    """Rows of one of these tables with numbers as numbers and None for empty cells. Raises DataError for anything else."""
     path = Path(path)
     columns, _ = _TABLES[path.name]
     try:
@@ -93,7 +106,7 @@ def _check(row: Mapping, columns: Sequence[str], table: str) -> None:
         raise ValueError(f"{table}: status {row['status']!r} is none of {STATUSES}")
     if "stage" in row and row["stage"] not in STAGES:
         raise ValueError(f"{table}: stage {row['stage']!r} is none of {STAGES}")
-    for name in _RUN:
+    for name in columns if columns is MERGING else _RUN:
         if row[name] is None or row[name] == "":
             raise ValueError(f"{table}: {name} is empty")
 

@@ -22,6 +22,11 @@ class Scan:
     image: Path
     labels: Path
 
+    @property
+    def masks(self) -> Path:
+        """Folder of its masks, one per structure, and of its label maps, one per exclusive set."""
+        return self.labels.with_name(f"{self.name}_masks")
+
 
 def find_scans(source: str | Path | None, output: str | Path | None) -> list[Scan]:
     """The NIfTI file `source`, or those in the folder `source` (not below it), sorted by name; each goes to `output`/NAME.nii.gz.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from clnet.errors import ClnetError
+from clnet.errors import ClnetError, UsageError
 from clnet.types import Snapshot, Task
 
 
@@ -24,4 +24,17 @@ def continual(method, tasks: Sequence[Task]) -> Iterator[Snapshot]:
         if changed:
             raise ClnetError("frozen weights changed", where=f"step {step}, {task.dataset}", found=", ".join(sorted(changed)))
         hashes = now
-        yield Snapshot(step, tuple(t.dataset for t in tasks[: step + 1]), method, method.seconds, now)
+        yield Snapshot(step, tuple(t.dataset for t in tasks[: step + 1]), task.dataset, method, method.seconds, now)
+
+
+def universal(method, tasks: Sequence[Task]) -> Iterator[Snapshot]:
+    """All datasets at once, in a single step that the tables call `all`.
+
+    Raises UsageError for a method that has no `learn_together(tasks)`.
+    Source: CL-Net A2 (universal setting).
+    """
+    if not hasattr(method, "learn_together"):
+        raise UsageError("this method cannot learn datasets together", where=f"method={method.name}", fix="scenario=continual")
+    method.announce(tasks, together=True)
+    method.learn_together(tasks)
+    yield Snapshot(0, tuple(task.dataset for task in tasks), "all", method, method.seconds, method.hashes())

@@ -12,8 +12,7 @@ from clnet.learn.progress import RunProgress
 from clnet.units import UnitStore, rank
 from experiments import manifest, results, runfolder
 from experiments.mirror import mirror
-from experiments.pipeline import Preparation, datasets, evaluation_of, made, method_of, tasks_and_tests
-from experiments.scenario import continual
+from experiments.pipeline import Preparation, datasets, evaluation_of, made, merged_evaluation_of, method_of, tasks_and_tests
 
 
 def run(cfg: Mapping) -> Path:
@@ -26,19 +25,24 @@ def run(cfg: Mapping) -> Path:
         if rank() == 0:
             manifest.write(folder, manifest.collect(cfg, {task.dataset: task.identity for task in tasks}))
         method, evaluate = method_of(cfg, specs, store, progress), evaluation_of(cfg, store, progress)
-        tables: dict[str, list[dict]] = {"scores": [], "decoders": [], "footprint": []}
+        merge = merged_evaluation_of(cfg, evaluate) if hasattr(method, "body") else None
+        tables: dict[str, list[dict]] = {"scores": [], "decoders": [], "footprint": [], "merging": []}
         own = {"experiment": cfg["name"], "order": cfg["order"]["name"], "method": method.name, "seed": cfg["seed"]}
-        for snapshot in continual(method, tasks):
+        for snapshot in made(cfg["scenario"])(method, tasks):
             began = time.monotonic()
-            columns = {**own, "step": snapshot.step, "trained_on": snapshot.seen[-1]}
+            columns = {**own, "step": snapshot.step, "trained_on": snapshot.trained_on}
             rows = evaluate(snapshot, tests)
             tables["scores"] += [{**columns, **row} for row in rows]
+            if merge is not None:
+                rows, changes = merge(snapshot, tests)
+                tables["merging"] += [{**columns, **row} for row in changes]
+                tables["scores"] += [{**columns, **row} for row in rows]
             tables["decoders"] += [{**columns, **row} for row in method.decoder_rows()]
             tables["footprint"].append({**columns, **footprint_row(method, snapshot.seconds)})
             if steps_written(folder) <= snapshot.step + 1:  # a repeated call does not shorten what a finished one wrote
                 write_tables(folder, tables)
             mean = mean_dsc(rows)
-            progress.say(f"step {snapshot.step} {snapshot.seen[-1]}: mean DSC of all seen {mean:.3f} "
+            progress.say(f"step {snapshot.step} {snapshot.trained_on}: mean DSC of all seen {mean:.3f} "
                          f"(trained {snapshot.seconds:.0f} s, evaluated {time.monotonic() - began:.0f} s)")  # fmt: skip
         if rank() == 0:
             method.save(folder / "model")
@@ -47,12 +51,14 @@ def run(cfg: Mapping) -> Path:
 
 
 def write_tables(folder: Path, tables: Mapping[str, list[dict]]) -> None:
-    """All three tables, as far as the run has come; the leading process writes."""
+    """All tables, as far as the run has come; the leading process writes."""
     if rank() > 0:
         return
     results.write_scores(folder, tables["scores"])
     results.write_decoders(folder, tables["decoders"])
     results.write_footprint(folder, tables["footprint"])
+    if tables["merging"]:
+        results.write_merging(folder, tables["merging"])
 
 
 def steps_written(folder: Path) -> int:
@@ -66,7 +72,8 @@ def footprint_row(method, seconds: float) -> dict:
     footprint = method.footprint()
     return {
         "parameters": footprint.parameters, "nonzero_parameters": footprint.nonzero_parameters,
-        "nominal_parameters_m": footprint.parameters / 1e6, "dense_bytes": footprint.dense_bytes, "sparse_bytes": footprint.sparse_bytes,
+        "nominal_share_sum": footprint.nominal_share_sum, "nominal_parameters_m": footprint.nominal_parameters_m,
+        "dense_bytes": footprint.dense_bytes, "sparse_bytes": footprint.sparse_bytes,
         "seconds": round(seconds, 3), "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }  # fmt: skip
 
@@ -114,3 +121,10 @@ def predict(cfg: Mapping) -> None:
     from experiments.predict import predict_folder
 
     predict_folder(cfg)
+
+
+def export(cfg: Mapping) -> None:
+    """The model of a finished run as a folder of its own."""
+    from experiments.export import export as write
+
+    write(cfg)

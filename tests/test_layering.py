@@ -15,13 +15,14 @@ LAYERS = ["clnet.data", "clnet.model", "clnet.infer", "clnet.learn", "baselines"
 # What every package may import, and what these few may import of each other.
 COMMON = {"clnet.types": {"clnet.errors"}, "clnet.errors": set(), "clnet.anatomy": {"clnet.types", "clnet.errors"},
           "clnet.stop": {"clnet.errors"}, "clnet.atomic": {"clnet.types", "clnet.errors"},
-          "clnet.units": {"clnet.types", "clnet.errors", "clnet.atomic", "clnet.stop"}}
+          "clnet.units": {"clnet.types", "clnet.errors", "clnet.atomic", "clnet.stop"},
+          "clnet.launch": {"clnet.errors", "clnet.stop", "clnet.units"}}
 # What run.py calls for each task knows everything, as run.py does; so nothing may import it by name.
 WIRING = {"experiments.tasks"}
 # analysis reads tables only: of this repository it may know the common vocabulary, nothing of the pipeline.
 ANALYSIS_MAY_IMPORT = {"analysis", *COMMON}
-WITHOUT_TORCH = ["clnet/types.py", "clnet/errors.py", "clnet/units.py", "clnet/atomic.py", "clnet/stop.py", "clnet/anatomy",
-                 "clnet/data/dataset.py", "clnet/data/layout.py", "analysis"]
+WITHOUT_TORCH = ["clnet/types.py", "clnet/errors.py", "clnet/units.py", "clnet/atomic.py", "clnet/stop.py", "clnet/launch.py",
+                 "clnet/anatomy", "clnet/data/dataset.py", "clnet/data/layout.py", "analysis"]
 OURS = ("clnet", "baselines", "experiments", "analysis")
 FILES = sorted(path for package in OURS for path in (REPOSITORY / package).rglob("*.py"))
 

@@ -65,6 +65,17 @@ class Registry:
             structures |= {name: Structure(name, decoder.group, decoder.name, _side(name)) for name in decoder.structures}
         return _checked(structures, decoders, self.aliases)
 
+    def with_supporters(self, graph: Mapping[str, Iterable[str]]) -> Registry:
+        """A checked copy in which decoders support each other by `graph` (decoder -> supporters) and by nothing else.
+
+        Raises UsageError for an unknown decoder, or where decoders would support each other in a circle.
+        """
+        for name in {*graph, *(supporter for supporters in graph.values() for supporter in supporters)}:
+            if name not in self.decoders:
+                raise self._unknown("decoder", name, self.decoders)
+        decoders = {name: replace(decoder, supporters=tuple(graph.get(name, ()))) for name, decoder in self.decoders.items()}
+        return _checked(dict(self.structures), decoders, self.aliases)
+
     @staticmethod
     def _unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
         near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)

@@ -17,15 +17,26 @@ def decide(probability: Tensor, nested: bool) -> Tensor:
     probability: (channel, ...), background first unless nested. Returns (...) uint8: the likeliest channel's index, or one bit
     for each nested label of probability at least one half.
     """
+    return decide_with_confidence(probability, nested)[0]
+
+
+def decide_with_confidence(probability: Tensor, nested: bool) -> tuple[Tensor, Tensor]:
+    """The label map of `decide` and, of the same shape, the confidence in it: round(255 * probability of the predicted label) as
+    uint8, 0 on the background. Nested labels have several probabilities a voxel and are not weighed: 255 wherever there is one.
+    """
     if not nested:
-        return probability.argmax(0).to(torch.uint8)
+        highest, labels = probability.max(0)  # at once; argmax alone takes several times as long on a CPU
+        confidence = highest.mul_(255).round_().to(torch.uint8)
+        return labels.to(torch.uint8), confidence.masked_fill_(labels == 0, 0)
     bits = torch.tensor([1 << i for i in range(len(probability))], device=probability.device)
-    return ((probability >= 0.5) * bits.reshape(-1, *([1] * (probability.ndim - 1)))).sum(0).to(torch.uint8)
+    labels = ((probability >= 0.5) * bits.reshape(-1, *([1] * (probability.ndim - 1)))).sum(0).to(torch.uint8)
+    return labels, (labels > 0).to(torch.uint8) * 255
 
 
 class NativeLabelMap:
-    """Collects one decoder's slabs and fills its label map on the native grid, linearly interpolating probabilities.
+    """Collects one decoder's slabs and fills `labels` and `confidence` on the native grid, linearly interpolating probabilities.
 
+    Both are (z, y, x) uint8: the label map as `Part` defines it, and 255 times the probability of the label (`decide_with_confidence`).
     prepared_zyx: shape of the prepared volume; native_zyx: shape of the same extent (the body crop) on the native grid.
     Deciding after the interpolation keeps borders smooth where the prepared grid is coarser, as nnU-Net does. At most one
     prepared slice is kept from slab to slab.
@@ -35,6 +46,7 @@ class NativeLabelMap:
         self.nested = nested
         self.weights = [torch.tensor(axis_weights(a, b)) for a, b in zip(prepared_zyx, native_zyx, strict=True)]
         self.labels = np.zeros(tuple(native_zyx), np.uint8)
+        self.confidence = np.zeros_like(self.labels)
         touched = self.weights[0] > 0
         self.first = touched.int().argmax(1).tolist()  # prepared slices that each native slice reads
         self.last = (touched.shape[1] - 1 - touched.flip(1).int().argmax(1)).tolist()
@@ -76,4 +88,6 @@ class NativeLabelMap:
         box = probability[:, :, source[0], source[1]]
         box = torch.einsum("ny,czyx->cznx", y, box)
         box = torch.einsum("nx,czyx->czyn", x, box)
-        self.labels[(rows, *target)] = decide(box, self.nested).cpu().numpy()
+        labels, confidence = decide_with_confidence(box, self.nested)
+        self.labels[(rows, *target)] = labels.cpu().numpy()
+        self.confidence[(rows, *target)] = confidence.cpu().numpy()

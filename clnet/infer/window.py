@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from clnet.data.intensity import AIR_HU, Intensity
 
-Probabilities = Callable[[list[Tensor]], Tensor]  # the encoder's features -> (batch, channel, z, y, x)
+Encoded = TypeVar("Encoded")  # what the encoder makes of a batch of windows
+Probabilities = Callable[[Encoded], Tensor]  # -> (batch, channel, z, y, x)
 
 AIR_WINDOW_HU = -700  # a window with nothing denser holds no tissue; lung parenchyma lies at -900 to -500, its vessels above
 
@@ -42,12 +44,14 @@ class Windows:
 
 @torch.inference_mode()
 def finished_slabs(
-    image_hu: np.ndarray, encoder: Callable[[Tensor], list[Tensor]], decoders: Mapping[str, Probabilities], channels: Mapping[str, int],
+    image_hu: np.ndarray, encoder: Callable[[Tensor], Encoded], decoders: Mapping[str, Probabilities], channels: Mapping[str, int],
     first_is_background: Mapping[str, bool], windows: Windows, intensity: Intensity, device: str | torch.device = "cpu",
+    reach: Mapping[str, np.ndarray] | None = None,
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:  # fmt: skip
     """Probabilities of every decoder, slab by slab from the first slice on.
 
-    image_hu: (z, y, x) int16 on the prepared grid. channels: how many each decoder's probabilities have.
+    image_hu: (z, y, x) int16 on the prepared grid. channels: how many each decoder's probabilities have. reach: decoder -> (z,) bool,
+    slices where it is wanted: windows without any of them are not shown to it, and its probabilities elsewhere mean nothing.
     Yields (first slice, decoder -> (channel, slices, y, x) float32); the slabs follow each other without gap.
     Memory grows with one window's height, not with the scan's.
     """
@@ -60,13 +64,15 @@ def finished_slabs(
     weight = torch.zeros((height, *padded.shape[1:]), device=device)
     for index, z in enumerate(starts[0]):
         places = [(y, x) for y in starts[1] for x in starts[2]]
+        rows = slice(max(z - before[0], 0), z - before[0] + height)
+        wanted = {name: run for name, run in decoders.items() if reach is None or name not in reach or reach[name][rows].any()}
         for chunk in _chunks([p for p in places if _holds_tissue(padded, (z, *p), windows.patch_zyx)], windows.batch):
             boxes = [tuple(slice(a, a + s) for a, s in zip(p, windows.patch_zyx[1:], strict=True)) for p in chunk]
             image = np.stack([intensity.normalise(padded[(slice(z, z + height), *box)]) for box in boxes])
             if len(image) == 1:  # torch's 3D convolution of a single sample takes longer on a CPU than that of two
                 image = np.concatenate((image, image))
             encoded = encoder(torch.from_numpy(image).to(device))
-            for name, probabilities in decoders.items():
+            for name, probabilities in wanted.items():
                 for box, probability in zip(boxes, probabilities(encoded).float(), strict=False):
                     sums[name][(slice(None), slice(None), *box)] += probability * importance
             for box in boxes:

@@ -72,10 +72,11 @@ class TrainingBatches(Dataset):
         batch = {"image": torch.stack(images).float()}
         for name in self._chosen(layers, cases, np.random.default_rng([*self.seed, step, self.sampling.batch_size])):
             target = self.targets[name]
-            names = {label.name for label in target.labels}
-            encoded = [target.encode(values, case.label_table) for values, case in zip(layers, cases, strict=True)]
+            fits = [target.fits(case) for case in cases]
+            known = zip(layers, cases, fits, strict=True)
+            encoded = [target.encode(values, case.label_table) if fit else target.nothing(values.shape[1:]) for values, case, fit in known]
             batch[f"target/{name}"] = torch.from_numpy(np.stack(encoded))
-            batch[f"valid/{name}"] = torch.tensor([names <= case.annotated for case in cases])
+            batch[f"valid/{name}"] = torch.tensor(fits)
         return batch
 
     def _chosen(self, layers: Sequence[np.ndarray], cases: Sequence[PreparedCase], rng: np.random.Generator) -> list[str]:
@@ -86,7 +87,7 @@ class TrainingBatches(Dataset):
         for values, case in zip(layers, cases, strict=True):
             seen = [set(np.unique(layer).tolist()) for layer in values]
             for name, target in self.targets.items():
-                places = (case.label_table[label.name] for label in target.labels)
+                places = (case.label_table[label.name] for label in target.labels if label.name in case.label_table)
                 if any(seen[layer] & set(wanted) for layer, wanted in places):
                     present.add(name)
         shuffled = [names[i] for i in rng.permutation(len(names))]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from clnet.data.store import PreparedCase
-from clnet.errors import DataError
+from clnet.errors import DataError, UsageError
 from clnet.learn.target import DecoderTarget, output_channels
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.shape import NetworkShape
@@ -38,9 +38,11 @@ def joint_target(labels: Sequence[Label], cases: Sequence[PreparedCase]) -> Deco
 
 
 def decoder_of_joint(
-    network: DecoderNetwork, joint: DecoderTarget, target: DecoderTarget, shape: NetworkShape, width: int | None
+    network: DecoderNetwork, joint: DecoderTarget, target: DecoderTarget, shape: NetworkShape, make: Callable[[], DecoderNetwork]
 ) -> DecoderNetwork:
     """A decoder of its own weights: a copy of the joint one whose heads keep the rows of the target's labels and of the background.
+
+    make: an untrained decoder for the target, as wide as the joint one (UsageError where it is not).
 
     A label's probability is divided among its structures, and the background's among what the dataset does not annotate. What the
     joint decoder held to be another organ is new to the copy's background: it has to be refined.
@@ -55,8 +57,12 @@ def decoder_of_joint(
         elif level == len(network.heads) - 1 or not shape.summed_logits:
             new_bias = new_bias - torch.tensor(shared).log()
         state[f"heads.{level}.weight"], state[f"heads.{level}.bias"] = new_weight, new_bias
-    own = DecoderNetwork(shape, output_channels(target.decoder), width)
-    own.load_state_dict(state)
+    own = make()
+    try:
+        own.load_state_dict(state)
+    except RuntimeError as error:
+        raise UsageError("decoders of a joint start are all as wide as the joint one", where=target.decoder.name,
+                         fix="decoder=default, or scale.joint_start=false") from error
     return own
 
 

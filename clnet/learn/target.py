@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,10 +25,16 @@ class DecoderTarget:
     """A decoder and those labels of one dataset that belong to it.
 
     Channel 0 is the background and channel i + 1 the decoder's structure i; nested decoders have no background channel.
+    datasets: those whose cases it is for; empty: any.
     """
 
     decoder: Decoder
     labels: tuple[Label, ...]
+    datasets: frozenset[str] = frozenset()
+
+    def fits(self, case) -> bool:
+        """Whether a prepared case annotates all that this target asks for."""
+        return {label.name for label in self.labels} <= case.annotated and (not self.datasets or case.dataset in self.datasets)
 
     @property
     def groups(self) -> Groups:
@@ -60,6 +66,12 @@ class DecoderTarget:
                 target[layers[layer] == value] = index
         return target
 
+    def nothing(self, shape_zyx: Sequence[int]) -> np.ndarray:
+        """A target of the same form without any label, for a sample that this target does not fit."""
+        if self.decoder.nested:
+            return np.zeros((len(self.labels), *shape_zyx), bool)
+        return np.zeros(tuple(shape_zyx), np.uint8)
+
     def loss(self, logits: list[Tensor], target: Tensor, valid: Tensor, balance: float = 0.0) -> Tensor:
         """Deeply supervised loss over the samples whose case annotates all of the labels; zero, with a graph, if none does.
 
@@ -82,6 +94,37 @@ class DecoderTarget:
         return total
 
 
+@dataclass(frozen=True)
+class Variants:
+    """What one decoder learns from one or several datasets, which may annotate different parts of it: batch key -> target."""
+
+    targets: Mapping[str, DecoderTarget]
+
+    @property
+    def decoder(self) -> Decoder:
+        """The decoder that all of them belong to."""
+        return next(iter(self.targets.values())).decoder
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Every label of any dataset, once."""
+        return tuple({(label.name, label.structures): label for target in self.targets.values() for label in target.labels}.values())
+
+    def loss(self, logits: list[Tensor], batch: Mapping[str, Tensor], balance: float = 0.0) -> Tensor:
+        """Mean over the batch's samples of the loss of the target that fits each of them (`DecoderTarget.loss`).
+
+        logits: finest first, (batch, channel, z, y, x); batch: `target/<key>` and `valid/<key>` of some or all targets.
+        """
+        total, samples = logits[0].new_zeros(()), 0
+        for key, target in self.targets.items():
+            if f"target/{key}" in batch:
+                valid = batch[f"valid/{key}"]
+                fitting = int(valid.sum())
+                total = total + fitting * target.loss(logits, batch[f"target/{key}"], valid, balance)
+                samples += fitting
+        return total / max(samples, 1)
+
+
 def decoder_targets(decoders: Iterable[Decoder], labels: Iterable[Label]) -> dict[str, DecoderTarget]:
     """The decoders that a dataset's labels concern, in the registry's order."""
     labels = tuple(labels)
@@ -91,6 +134,26 @@ def decoder_targets(decoders: Iterable[Decoder], labels: Iterable[Label]) -> dic
         if own:
             targets[decoder.name] = DecoderTarget(decoder, own)
     return targets
+
+
+def decoder_variants(decoders: Iterable[Decoder], labels: Mapping[str, Iterable[Label]]) -> dict[str, Variants]:
+    """The same for several datasets: labels by dataset. Datasets that annotate a decoder alike share one target."""
+    decoders = tuple(decoders)
+    found: dict[str, dict[tuple, tuple[DecoderTarget, list[str]]]] = {}
+    for dataset, own in labels.items():
+        for name, target in decoder_targets(decoders, own).items():
+            alike = tuple((label.name, label.structures) for label in target.labels)
+            found.setdefault(name, {}).setdefault(alike, (target, []))[1].append(dataset)
+    variants = {}
+    for decoder in decoders:
+        kinds = list(found.get(decoder.name, {}).values())
+        if len(kinds) == 1:
+            variants[decoder.name] = Variants({decoder.name: replace(kinds[0][0], datasets=frozenset(kinds[0][1]))})
+        elif kinds:
+            variants[decoder.name] = Variants({
+                f"{decoder.name}/{number}": replace(target, datasets=frozenset(names)) for number, (target, names) in enumerate(kinds)
+            })  # fmt: skip
+    return variants
 
 
 def output_channels(decoder: Decoder) -> int:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from clnet.model.decoder import DecoderNetwork
-
 Logits = dict[str, list[Tensor]]  # decoder -> logits of its blocks, finest first
 
 
@@ -18,16 +16,10 @@ class SeparateDecoders(nn.Module):
         super().__init__()
         self.decoders = nn.ModuleDict(decoders)
 
-    def forward(self, encoded: list[Tensor], names: Sequence[str], finest: int = 0) -> Logits:
-        """encoded: the encoder's features, finest first; names: the decoders to run; finest: see `DecoderNetwork.forward`."""
-        return {name: self.decoders[name](encoded, finest).logits for name in names}
+    def forward(self, inputs: Mapping[str, tuple[list[Tensor], Sequence[list[Tensor]]]], finest: int = 0) -> Logits:
+        """inputs: for each decoder to run, what its encoder and its supporters give; finest: as in `DecoderNetwork.forward`."""
+        return {name: self.decoders[name](encoded, supports, finest).logits for name, (encoded, supports) in inputs.items()}
 
     def network(self, name: str) -> nn.Module:
         """One decoder on its own."""
         return self.decoders[name]
-
-
-def copy_trunk(source: DecoderNetwork, target: DecoderNetwork) -> None:
-    """Give a new decoder all weights of another but the heads'."""
-    trunk = {name: value for name, value in source.state_dict().items() if not name.startswith("heads.")}
-    target.load_state_dict({**target.state_dict(), **trunk})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,20 +29,30 @@ class DecoderNetwork(nn.Module):
 
     channels: structures plus one for the background, or structures alone where they are nested.
     width: features of the finest block (None: as wide as the encoder).
+    supporter_widths: the width of every decoder that supports this one. Each block gets, beside the upsampled features and the
+    encoder's, the features that each supporter's block of the same size puts out, after a 1x1x1 projection that keeps their number.
+    nested: structures contain each other; the network is the same, its logits are those of sigmoids.
     With `shape.summed_logits` the heads start at zero and every block corrects the one below.
-    Source: CL-Net 4.3, 4.5, A4 (5 blocks of 2 convolutions, transposed convolutions, side supervision).
+    Source: CL-Net 4.3 (supporting), 4.5, A4 (5 blocks of 2 convolutions, transposed convolutions, side supervision).
     """
 
-    def __init__(self, shape: NetworkShape, channels: int, width: int | None = None):
+    def __init__(
+        self, shape: NetworkShape, channels: int, width: int | None = None, supporter_widths: Sequence[int | None] = (),
+        nested: bool = False,
+    ):  # fmt: skip
         super().__init__()
+        self.nested = nested
         features = shape.decoder_features(width)
+        given = [shape.decoder_features(supporter) for supporter in supporter_widths]
         below = (*features[1:], shape.features[-1])
         self.ups = nn.ModuleList(
             nn.ConvTranspose3d(below[i], features[i], shape.strides[i + 1], shape.strides[i + 1]) for i in range(len(features))
         )
         self.blocks = nn.ModuleList(
-            conv_block(features[i] + shape.features[i], features[i], shape.kernels[i], (1, 1, 1)) for i in range(len(features))
+            conv_block(own + shape.features[i] + sum(g[i] for g in given), own, shape.kernels[i], (1, 1, 1))
+            for i, own in enumerate(features)
         )
+        self.projections = nn.ModuleList(nn.ModuleList(nn.Conv3d(g, g, 1) for g in widths) for widths in given)
         self.heads = nn.ModuleList(nn.Conv3d(width_, channels, 1) for width_ in features)
         self.summed = shape.summed_logits
         initialise(self)
@@ -49,12 +60,16 @@ class DecoderNetwork(nn.Module):
             for head in self.heads:
                 nn.init.zeros_(head.weight)
 
-    def forward(self, encoded: list[Tensor], finest: int = 0) -> DecoderOutput:
-        """encoded: the encoder's features, finest first; finest: the last block to compute, 0 for all of them."""
+    def forward(self, encoded: list[Tensor], supports: Sequence[list[Tensor]] = (), finest: int = 0) -> DecoderOutput:
+        """encoded: the encoder's features; supports: those of each supporter's blocks; both finest first.
+
+        finest: the last block to compute, 0 for all of them.
+        """
         current = encoded[-1]
         logits, features, total = [], [], None
         for level in reversed(range(finest, len(self.blocks))):
-            current = self.blocks[level](torch.cat((self.ups[level](current), encoded[level]), dim=1))
+            given = [projection[level](support[level]) for projection, support in zip(self.projections, supports, strict=True)]
+            current = self.blocks[level](torch.cat((self.ups[level](current), encoded[level], *given), dim=1))
             features.insert(0, current)
             if self.summed:
                 own = self.heads[level](current)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from clnet.atomic import replace_atomically
 from clnet.errors import DataError
@@ -44,15 +45,20 @@ def load_weights(module: nn.Module, path: Path) -> None:
         raise DataError(
             "weights cannot be read", where=path, found=error, fix="delete the folder that holds the file and run again"
         ) from error
+    load_state(module, state, expected, path)
+
+
+def load_state(module: nn.Module, state: Mapping[str, Tensor], sha256: str | None, path: Path) -> None:
+    """Put tensors that were read from `path` into a module. Raises DataError if they do not fit, or do not hash to `sha256`."""
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
         raise DataError(
             "weights do not fit the network", where=path, found=str(error)[:500], fix="use the configuration they were trained with"
         ) from error
-    if expected is not None and (found := weights_sha256(module)) != expected:
+    if sha256 is not None and (found := weights_sha256(module)) != sha256:
         raise DataError(
-            "weights changed on disk", where=path, found=found, expected=expected, fix="delete the folder that holds the file and run again"
+            "weights changed on disk", where=path, found=found, expected=sha256, fix="delete the folder that holds the file and run again"
         )
 
 

@@ -31,6 +31,22 @@ def test_report_is_complete_and_self_contained(run_folder):
         assert "<svg" in (built / "figures" / f"{name}.svg").read_text()
 
 
+def test_report_and_summary_of_a_run_with_merging_and_pruning(merged_folder, capsys):
+    assert main([str(merged_folder)]) == 0
+    page, printed = (merged_folder / "report" / "report.html").read_text(), capsys.readouterr().out
+    assert page.count("data:image/png;base64,") == 3 and ">nan<" not in page.lower() and page.count(", merged") > 10
+    assert "validation DSC after pruning minus before" in page and "class=warning" not in page
+    for name in ("merging", "merging_voxels", "pruning"):
+        assert all((merged_folder / "report" / "tables" / f"{name}.{ending}").stat().st_size for ending in ("md", "tex", "csv"))
+    every = pd.read_csv(merged_folder / "report" / "tables" / "structures.csv")
+    assert every.groupby("stage").size().to_dict() == {"merged": len(every) / 2, "premerge": len(every) / 2}
+    assert every.loc[every["stage"] == "merged", "dsc"].mean() < every.loc[every["stage"] == "premerge", "dsc"].mean()
+    assert max(map(len, printed.splitlines())) <= 120 and "nan" not in re.split(r"\W+", printed.lower())
+    for title in ("Before and after merging, S4", "Voxels before and after merging, S4", "Pruning", "average accuracy, premerge"):
+        assert f"\n{title}" in printed
+    assert "too wide" not in printed and printed.splitlines()[-2].endswith("; after merging")
+
+
 def test_a_new_report_replaces_the_old_and_a_failed_one_does_not(run_folder, monkeypatch):
     (run_folder / "report").mkdir()
     (run_folder / "report" / "stale.txt").touch()
@@ -39,9 +55,9 @@ def test_a_new_report_replaces_the_old_and_a_failed_one_does_not(run_folder, mon
         with pytest.raises(ZeroDivisionError):
             report.build(run_folder)
     assert (run_folder / "report" / "stale.txt").exists()
-    monkeypatch.setattr(report, "_fill", lambda run, folder: folder.mkdir())
+    monkeypatch.setattr(report, "_fill", lambda run, folder: None)
     report.build(run_folder)
-    assert list((run_folder / "report").iterdir()) == []
+    assert sorted(path.name for path in (run_folder / "report").iterdir()) == ["figures", "tables"]
     assert sorted(path.name for path in run_folder.iterdir()) == ["decoders.csv", "footprint.csv", "manifest.json", "report", "scores.csv"]
 
 
@@ -74,17 +90,7 @@ def test_forgetting_curves_start_when_a_dataset_is_learned(scores_of):
     assert panels[0].get_lines()[1].get_ydata()[-1] < 20
 
 
-def overlaps(figure) -> list[tuple[str, str]]:
-    """Pairs of texts whose boxes meet when drawn."""
-    figure.draw_without_rendering()
-    texts = [text for axis in figure.axes if axis.get_visible()
-             for text in (*axis.get_xticklabels(), *axis.get_yticklabels(), *axis.texts, axis.title, axis.xaxis.label)
-             if text.get_text() and text.get_visible()]
-    boxes = [(text.get_text(), text.get_window_extent()) for text in texts if text.get_rotation() == 0]
-    return [(a, b) for index, (a, first) in enumerate(boxes) for b, second in boxes[index + 1:] if first.overlaps(second)]
-
-
-def test_no_text_overlaps(scores):
+def test_no_text_overlaps(scores, overlaps):
     with figures.style.applied():
         assert overlaps(figures.forgetting_curves({"clnet": scores})) == []
         assert overlaps(figures.structure_scores(scores)) == []

@@ -27,12 +27,13 @@ fit._Bookkeeping.on_train_batch_end = die
 import run
 sys.exit(run.main())
 """
-TRAINED = ("encoder", "decoder", "predictions", "scores")
+TRAINED = ("encoder", "decoder", "bodypart", "extents", "predictions", "scores", "rivals", "merged")
+STAGES = ("premerge", "merged")
 
 
 @pytest.fixture(scope="module")
 def tables(first_run) -> dict[str, list[dict]]:
-    return {name: results.read(first_run.folder / f"{name}.csv") for name in ("scores", "decoders", "footprint")}
+    return {name: results.read(first_run.folder / f"{name}.csv") for name in ("scores", "decoders", "footprint", "merging")}
 
 
 def by_step(rows: list[dict], step: int, key: str) -> dict:
@@ -56,10 +57,13 @@ def test_every_dataset_seen_is_scored_at_every_step(tables):
         return {(row["trained_on"], row["dataset"]): 0 for row in tables["scores"] if row["step"] == step}.keys()
 
     assert scored(0) == {(CHEST, CHEST)} and scored(1) == {(ABDOMEN, CHEST), (ABDOMEN, ABDOMEN)}
-    chest = [row for row in tables["scores"] if row["dataset"] == CHEST]
+    before_merging = [row for row in tables["scores"] if row["stage"] == "premerge"]
+    chest = [row for row in before_merging if row["dataset"] == CHEST]
     keys = [[(row["case"], row["structure"]) for row in chest if row["step"] == step] for step in (0, 1)]
     assert keys[0] == keys[1] and {structure for _, structure in keys[0]} == STRUCTURES
-    last = [row for row in tables["scores"] if row["step"] == 1 and row["dataset"] == ABDOMEN]
+    last = [row for row in before_merging if row["step"] == 1 and row["dataset"] == ABDOMEN]
+    keys = [{(r["step"], r["dataset"], r["case"], r["structure"]) for r in tables["scores"] if r["stage"] == stage} for stage in STAGES]
+    assert keys[0] == keys[1] and {(r["step"], r["dataset"], r["case"], r["structure"]) for r in tables["merging"]} <= keys[0]
     assert len(last) == 13 and all(row["seed"] == 0 and row["experiment"] == "small" for row in tables["scores"])
     assert all((row["dsc"] is None) == (row["status"] not in ("ok", "missed")) for row in tables["scores"])
 
@@ -81,7 +85,7 @@ def test_decoders_without_a_label_keep_weights_and_scores(tables, first_run):
     kept = {name for name in OLD if after[name]["weights_sha256"] == before[name]["weights_sha256"]}
     assert kept == OLD - UPDATED == {name for name in OLD if not after[name]["updated"]}
     assert len({row["weights_sha256"] for row in after.values()}) == len(after)
-    text = [line.split(",") for line in (first_run.folder / "scores.csv").read_text().splitlines()]
+    text = [line.split(",") for line in (first_run.folder / "scores.csv").read_text().splitlines() if ",merged," not in line]
     first = text[0].index("dataset")
     lines = [{tuple(line[first:]) for line in text if line[4] == step and line[first] == CHEST} for step in "01"]
     structure = text[0].index("structure") - first

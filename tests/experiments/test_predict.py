@@ -12,9 +12,10 @@ import yaml
 
 from clnet.errors import DataError, UsageError
 from clnet.infer.combine import CombinedLabelMap, numbered
-from clnet.learn.bundle import LearnedDecoder, LearnedEncoder
+from clnet.learn.library import LearnedDecoder, LearnedEncoder
 from clnet.learn.progress import RunProgress
-from clnet.model.encoder import Encoder
+from clnet.model.sparse import save_sparse
+from clnet.model.support import Route
 from clnet.model.weights import save_weights
 from clnet.types import Label, Part
 from clnet.units import UnitStore
@@ -26,7 +27,8 @@ SPACING_XYZ, ORIGIN = (1.7, 2.3, 4.1), (-21.5, 13.25, 107.0)
 
 
 def configuration(run: Path, width: int = 4) -> dict:
-    plan = {"_target_": "clnet.learn.clnet.DecoderPlan", "width": width, "new": None, "update": None}
+    plan = {"_target_": "clnet.learn.plan.DecoderPlan",
+            "width": {"_target_": "clnet.model.width.Same", "features": width}, "new": None, "update": None}
     spec = {"_target_": "clnet.data.dataset.dataset_spec", "name": "tiny", "root": "/nowhere", "body_group": "abdomen",
             "layout": {"_target_": "clnet.data.layout.NnunetRaw"}, "labels": {"Liver": 1, "Extra": 2},
             "decoders": [{"name": "Extra", "group": "Lesion", "structures": ["Extra"]}]}
@@ -39,7 +41,9 @@ def configuration(run: Path, width: int = 4) -> dict:
     }
     method = {"_target_": "clnet.learn.clnet.CLNet", "_partial_": True, "shape": scale["network"], "encoder": None, "decoder": plan,
               "augmentation": None, "intensity": scale["intensity"], "windows": scale["windows"]}
-    return {"name": "tiny", "seed": 0, "method": method, "scale": scale, "augment": None, "encoder": None,
+    absent = dict.fromkeys(("pruning", "supporting", "tuning", "bpr", "merging", "validation_share"))
+    return {**absent, "launcher": {"_target_": "clnet.launch.LocalLauncher"}, "name": "tiny", "seed": 0, "method": method,
+            "scale": scale, "augment": None, "encoder": None,
             "decoder": {**plan, "refine": None}, "data": {"name": "tiny", "datasets": {"only": spec}}, "order": {"steps": ["only"]},
             "trainer": {"accelerator": "cpu", "precision": "32-true", "threads": 1}, "paths": {"units": str(run / "units")}}
 
@@ -58,15 +62,18 @@ def save_run(folder: Path, seed: int) -> Path:
     method = method_of(cfg, {"only": spec}, UnitStore(folder / "units"), RunProgress())
     torch.manual_seed(seed)
     method.encoder = LearnedEncoder(folder / "e.safetensors", f"encoder {seed}")
-    save_weights(Encoder(method.shape, 1), method.encoder.file)
+    method.library.add(method.encoder)
+    save_weights(method.library.new_encoder(), method.encoder.file)
+    route = Route(method.encoder.identity)
     for name in DECODERS:
         decoder = method.registry.decoders[name]
-        network = method._network(decoder)
+        network = method.library.new_decoder(decoder, route)
         for head in network.heads:
             torch.nn.init.normal_(head.weight, std=1.0)
-        save_weights(network, folder / f"{name}.safetensors")
+        save_sparse(network, {}, folder / f"{name}.safetensors")
         labels = tuple(Label(structure, (structure,)) for structure in decoder.structures)
-        method.learned[name] = LearnedDecoder(decoder, folder / f"{name}.safetensors", f"{name} {seed}", labels)
+        method.learned[name] = LearnedDecoder(decoder, folder / f"{name}.safetensors", f"{name} {seed}", labels, route)
+        method.library.add(method.learned[name])
     method.save(folder / "model")
     return folder
 

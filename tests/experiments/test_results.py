@@ -16,8 +16,11 @@ DECODER = RUN | {"decoder": "D_Liver", "group": "Abdomen", "structures": ("Liver
                  "parameters": 100, "nonzero_parameters": 100, "nominal_share": None, "validation_dsc_before": 0.5,
                  "validation_dsc_after": None, "rounds": 0,
                  "updated": True, "weights_sha256": "ab" * 32}
-FOOTPRINT = RUN | {"parameters": 10, "nonzero_parameters": 9, "nominal_parameters_m": 15.65, "dense_bytes": 40, "sparse_bytes": 38,
-                   "seconds": 1.5, "peak_memory_mib": None}
+FOOTPRINT = RUN | {"parameters": 10, "nonzero_parameters": 9, "nominal_share_sum": None, "nominal_parameters_m": 15.65,
+                   "dense_bytes": 40, "sparse_bytes": 38, "seconds": 1.5, "peak_memory_mib": None}
+MERGING = RUN | {"dataset": "whole", "case": "case_1", "structure": "Liver", "decoder": "Liver", "false_voxels_before": 9,
+                 "false_voxels_after": 4, "false_outside_before": 5, "false_outside_after": 0, "true_outside_before": 1,
+                 "true_voxels_before": 40, "true_voxels_after": np.int64(39)}
 
 
 RUN_COLUMNS = "experiment,order,method,seed,step,trained_on,"
@@ -30,13 +33,19 @@ def test_columns_are_the_ones_that_others_rely_on(tmp_path):
         RUN_COLUMNS + "decoder,group,structures,pruning_rate_percent,parameters,nonzero_parameters,nominal_share,validation_dsc_before,"
         "validation_dsc_after,rounds,updated,weights_sha256\n")
     assert results.write_footprint(tmp_path, []).read_text() == (
-        RUN_COLUMNS + "parameters,nonzero_parameters,nominal_parameters_m,dense_bytes,sparse_bytes,seconds,peak_memory_mib\n")
+        RUN_COLUMNS + "parameters,nonzero_parameters,nominal_share_sum,nominal_parameters_m,dense_bytes,sparse_bytes,seconds,"
+        "peak_memory_mib\n")
+    assert results.write_merging(tmp_path, []).read_text() == (
+        RUN_COLUMNS + "dataset,case,structure,decoder,false_voxels_before,false_voxels_after,false_outside_before,false_outside_after,"
+        "true_outside_before,true_voxels_before,true_voxels_after\n")
 
 
 def test_values_come_back_exactly(tmp_path):
     assert results.read(results.write_scores(tmp_path, [SCORE])) == [SCORE]
     assert results.read(results.write_decoders(tmp_path, [DECODER])) == [DECODER | {"structures": "Liver Spleen"}]
     assert results.read(results.write_footprint(tmp_path, [FOOTPRINT])) == [FOOTPRINT]
+    assert results.read(results.write_footprint(tmp_path, [FOOTPRINT | {"nominal_share_sum": 0.25}]))[0]["nominal_share_sum"] == 0.25
+    assert results.read(results.write_merging(tmp_path, [MERGING])) == [MERGING]
 
 
 def test_undefined_is_an_empty_cell(tmp_path):
@@ -63,6 +72,22 @@ def test_wrong_values_are_refused_and_the_old_table_stays(tmp_path, change):
     with pytest.raises(ValueError):
         results.write_scores(tmp_path, [SCORE | change])
     assert (tmp_path / "scores.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("change", [{"false_voxels_after": None}, {"false_voxels_after": math.nan}, {"true_voxels_before": -1},
+                                    {"true_outside_before": 0.5}, {"decoder": ""}, {"stage": "merged"}])
+def test_wrong_numbers_of_voxels_are_refused(tmp_path, change):
+    with pytest.raises(ValueError):
+        results.write_merging(tmp_path, [MERGING | change])
+    assert not (tmp_path / "merging.csv").exists()
+
+
+def test_voxels_have_one_row_a_step_and_structure_of_a_case(tmp_path):
+    rows = [MERGING | {"step": step, "case": case, "structure": structure} for step in (1, 0) for case in "ba" for structure in "yx"]
+    read = results.read(results.write_merging(tmp_path, rows))
+    assert [(row["step"], row["case"], row["structure"]) for row in read] == [(s, c, o) for s in (0, 1) for c in "ab" for o in "xy"]
+    with pytest.raises(ValueError, match="two rows"):
+        results.write_merging(tmp_path, [MERGING, MERGING | {"decoder": "Spleen"}])
 
 
 def test_missing_column_and_duplicate_row_are_refused(tmp_path):

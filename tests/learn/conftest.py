@@ -19,12 +19,14 @@ from clnet.learn.fit import TrainerSettings, fit
 from clnet.learn.muon import Muon
 from clnet.learn.optim import Training
 from clnet.learn.progress import RunProgress
-from clnet.learn.target import decoder_targets, output_channels
-from clnet.learn.training import SegmentationTraining
+from clnet.learn.target import Variants, decoder_targets, output_channels
+from clnet.learn.training import SegmentationTraining, averages
 from clnet.model.bank import SeparateDecoders
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
+from clnet.model.mask import apply_masks, choose_masks, prunable
 from clnet.model.shape import NetworkShape
+from clnet.model.support import Paths, Route
 from clnet.types import Decoder, Label
 
 SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
@@ -73,7 +75,18 @@ class Case:
         return self._layers[(slice(None), *box) if box is not None else slice(None)]
 
     def locations(self, label: str) -> np.ndarray:
-        return np.argwhere(np.isin(self._layers[0], self.label_table[label][1])).astype(np.int32)
+        return np.argwhere(self.mask(label)).astype(np.int32)
+
+    def mask(self, label: str) -> np.ndarray:
+        return np.isin(self._layers[0], self.label_table[label][1])
+
+    @property
+    def voxels(self) -> dict[str, int]:
+        return {name: int(self.mask(name).sum()) for name in self.label_table}
+
+    @property
+    def folder(self) -> Path:
+        return Path("/memory") / self.dataset / self.case
 
 
 def batches(cases=None, sampling: Sampling = SAMPLING, seed: int = 0, augmentation: Augmentation | None = None) -> TrainingBatches:
@@ -94,8 +107,12 @@ def muon() -> Callable:
     return partial(Muon, adam_lr=1e-2)
 
 
-def module(optimizer: Callable, *, frozen: bool = False, **training) -> SegmentationTraining:
-    """A training of three epochs of two steps, the first epoch a warm-up; always the same initial weights."""
+def module(optimizer: Callable, *, frozen: bool = False, pruned: float = 0.0, alpha: float | None = None, rewind: Path | None = None,
+           **training) -> SegmentationTraining:  # fmt: skip
+    """A training of three epochs of two steps, the first epoch a warm-up; always the same initial weights.
+
+    pruned: share of the decoders' weights that is masked; alpha: decay of an average that starts with the decoders.
+    """
     targets = decoder_targets(DECODERS, LABELS)
     channels = {name: output_channels(target.decoder) for name, target in targets.items()}
     settings = Training(**{"optimizer": optimizer, "lr": 0.01, "epochs": 2, "steps_per_epoch": 2, "warm_up_epochs": 1, "warm_up_lr": 1e-3,
@@ -103,7 +120,14 @@ def module(optimizer: Callable, *, frozen: bool = False, **training) -> Segmenta
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         bank = SeparateDecoders({name: DecoderNetwork(SHAPE, n, 4) for name, n in channels.items()})
-        return SegmentationTraining(Encoder(SHAPE), bank, targets, settings, frozen)
+        encoder = Encoder(SHAPE)
+    masks = {name: choose_masks(prunable(bank.network(name)), pruned) for name in channels} if pruned else {}
+    for name, own in masks.items():
+        apply_masks(bank.network(name), own)
+    variants = {name: Variants({name: target}) for name, target in targets.items()}
+    given = {"frozen": Paths({"encoder": encoder}, {}, {})} if frozen else {"encoder": encoder}
+    return SegmentationTraining(bank, variants, {name: Route("encoder") for name in channels}, settings, masks=masks, rewind=rewind,
+                                ema=None if alpha is None else averages(bank, None, alpha), **given)  # fmt: skip
 
 
 def train(model: SegmentationTraining, items: object, folder: Path) -> SegmentationTraining:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from clnet.errors import DataError
+from clnet.errors import DataError, UsageError
 from clnet.learn.joint import complete, decoder_of_joint, joint_target
 from clnet.learn.target import decoder_targets, output_channels, probabilities
 from clnet.model.decoder import DecoderNetwork
@@ -54,7 +54,7 @@ def test_a_decoder_keeps_the_joint_odds_of_its_labels(summed, name):
             head.bias.normal_()
         encoded = Encoder(shape)(torch.randn(2, 1, 8, 8, 8))
         target = decoder_targets(DECODERS, LABELS)[name]
-        own = decoder_of_joint(network, joint, target, shape, 4)
+        own = decoder_of_joint(network, joint, target, shape, lambda: DecoderNetwork(shape, output_channels(target.decoder), 4))
         label = [label.name for label in joint.labels].index(target.labels[0].name) + 1
         for level, (all_logits, logits) in enumerate(zip(network(encoded).logits, own(encoded).logits, strict=True)):
             wanted = all_logits[:, label] - all_logits[:, 0]
@@ -65,6 +65,13 @@ def test_a_decoder_keeps_the_joint_odds_of_its_labels(summed, name):
     with torch.no_grad():
         network.ups[0].weight.add_(1.0)
     assert torch.equal(own.ups[0].weight, before), "weights of its own"
+
+
+def test_another_width_is_refused():
+    joint, target = joint_target(LABELS, CASES), decoder_targets(DECODERS, LABELS)["Heart"]
+    network = DecoderNetwork(PLAIN, output_channels(joint.decoder), 4)
+    with pytest.raises(UsageError, match="as wide as the joint one"):
+        decoder_of_joint(network, joint, target, PLAIN, lambda: DecoderNetwork(PLAIN, 2, 2))
 
 
 def test_a_case_without_all_annotations_is_left_out():

@@ -56,11 +56,12 @@ from hydra.utils import instantiate
 from clnet.data.intensity import Intensity
 from clnet.infer.window import Windows, finished_slabs
 from clnet.learn.optim import Training
-from clnet.learn.target import DecoderTarget, probabilities
+from clnet.learn.target import DecoderTarget, Variants, probabilities
 from clnet.learn.training import SegmentationTraining
 from clnet.model.bank import SeparateDecoders
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
+from clnet.model.support import Route
 from clnet.types import Decoder, Label
 
 torch.set_num_threads(2)
@@ -72,7 +73,8 @@ targets = {name: DecoderTarget(Decoder(name, "Abdomen", (name,)), (Label(name, (
 bank = SeparateDecoders({name: DecoderNetwork(shape, 2, scale["decoder_width"]) for name in names})
 encoder = Encoder(shape, intensity.channels)
 training = Training(optimizer=instantiate(scale["optimizer"], _convert_="all"), **scale["training"]["encoder"])
-module = SegmentationTraining(encoder, bank, targets, training, frozen=False)
+variants = {name: Variants({name: target}) for name, target in targets.items()}
+module = SegmentationTraining(bank, variants, {name: Route("own") for name in names}, training, encoder=encoder)
 module.on_fit_start()
 optimizer = training.build(module.parameters())[0]
 batch = {"image": torch.randn(1, intensity.channels, *patch)}
@@ -87,7 +89,7 @@ del loss, batch, before
 optimizer.zero_grad()
 module.eval()
 with torch.inference_mode():
-    result["logits"] = [list(level.shape) for level in bank(encoder(torch.zeros(1, intensity.channels, *patch)), names[:1])["Liver"]]
+    result["logits"] = [list(level.shape) for level in bank({"Liver": (encoder(torch.zeros(1, intensity.channels, *patch)), [])})["Liver"]]
 networks = {name: lambda encoded, name=name: probabilities(bank.decoders[name](encoded).logits[0], targets[name]) for name in names}
 scan = np.random.default_rng(0).integers(-200, 200, patch).astype(np.int16)
 slabs = list(finished_slabs(scan, encoder, networks, dict.fromkeys(names, 2), dict.fromkeys(names, True), windows, intensity))

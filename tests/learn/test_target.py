@@ -1,9 +1,11 @@
 """What a decoder learns from a dataset, and what it can tell apart afterwards."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 
-from clnet.learn.target import DecoderTarget, decoder_targets, learned_labels, output_channels, probabilities
+from clnet.learn.target import DecoderTarget, decoder_targets, decoder_variants, learned_labels, output_channels, probabilities
 from clnet.types import Decoder, Label, Part
 
 AORTA = Decoder("A_Aorta", "Chest", ("Arch", "Ascending", "Descending"))
@@ -68,3 +70,39 @@ def test_predicted_probabilities_are_those_of_the_learned_labels():
 def test_decoders_without_a_label_are_left_alone():
     chosen = decoder_targets([AORTA, LARYNX], [WHOLE])
     assert list(chosen) == ["A_Aorta"]
+
+
+def test_datasets_that_annotate_alike_share_a_target():
+    labels = {"a": (Label("Arch", ("Arch",)), WHOLE), "b": (WHOLE,), "c": (WHOLE, Label("Larynx", ("Larynx",))), "d": ()}
+    variants = decoder_variants((LARYNX, AORTA), labels)
+    assert list(variants) == ["Larynx", "A_Aorta"] and list(variants["Larynx"].targets) == ["Larynx"]
+    aorta = variants["A_Aorta"]
+    assert {key: (len(target.labels), set(target.datasets)) for key, target in aorta.targets.items()} == {
+        "A_Aorta/0": (2, {"a"}), "A_Aorta/1": (1, {"b", "c"})}  # fmt: skip
+    assert [label.name for label in aorta.labels] == ["Arch", "Aorta"] and aorta.decoder == AORTA
+
+
+def test_every_sample_counts_once_with_the_target_of_its_dataset():
+    arch = Label("Arch", ("Arch",))
+    variants = decoder_variants((AORTA,), {"a": (arch,), "b": (WHOLE,)})["A_Aorta"]
+    torch.manual_seed(0)
+    logits = torch.randn(3, 4, 2, 2, 2, requires_grad=True)
+    target = torch.randint(0, 2, (3, 2, 2, 2), dtype=torch.uint8)
+    from_a = torch.tensor([True, False, True])
+    batch = {"target/A_Aorta/0": target, "valid/A_Aorta/0": from_a, "target/A_Aorta/1": target, "valid/A_Aorta/1": ~from_a}
+    one, other = variants.targets.values()
+    expected = (2 * one.loss([logits], target, from_a) + other.loss([logits], target, ~from_a)) / 3
+    assert torch.allclose(variants.loss([logits], batch), expected)
+    nothing = {key: torch.zeros(3, dtype=torch.bool) if key.startswith("valid") else value for key, value in batch.items()}
+    loss = variants.loss([logits], nothing)
+    loss.backward()
+    assert loss.item() == 0 and not bool(logits.grad.any())
+
+
+def test_a_target_fits_cases_of_its_datasets_that_annotate_all_of_it():
+    target = DecoderTarget(AORTA, (Label("Arch", ("Arch",)),), frozenset({"a"}))
+    case = SimpleNamespace(dataset="a", annotated={"Arch", "Liver"})
+    assert target.fits(case) and not target.fits(SimpleNamespace(dataset="b", annotated={"Arch"}))
+    assert not target.fits(SimpleNamespace(dataset="a", annotated={"Liver"}))
+    assert DecoderTarget(AORTA, target.labels).fits(SimpleNamespace(dataset="b", annotated={"Arch"}))
+    assert target.nothing((2, 3, 4)).shape == (2, 3, 4) and DecoderTarget(LARYNX, (WHOLE, WHOLE)).nothing((1, 1, 2)).shape == (2, 1, 1, 2)

@@ -97,7 +97,7 @@ def test_a_kill_between_record_and_checkpoint_repeats_no_record(tiny, tmp_path, 
 
 def test_frozen_encoder_keeps_its_hash(tiny, tmp_path):
     model = tiny.module(tiny.adamw(), frozen=True)
-    encoder, before = model.frozen_encoder[0], weights_sha256(model.decoders)
+    encoder, before = model.frozen.encoders["encoder"], weights_sha256(model.decoders)
     frozen = weights_sha256(encoder)
     tiny.train(model, tiny.batches(), tmp_path)
     assert weights_sha256(encoder) == frozen and weights_sha256(model.decoders) != before

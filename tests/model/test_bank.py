@@ -1,11 +1,11 @@
-"""Several decoders at once, and a trunk that is handed on."""
+"""Several decoders at once."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from clnet.model.bank import SeparateDecoders, copy_trunk
+from clnet.model.bank import SeparateDecoders
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
@@ -21,14 +21,9 @@ def encoded():
         return Encoder(SHAPE)(torch.randn(2, 1, 4, 8, 8))
 
 
-def heads_and_trunk(network) -> tuple[dict, dict]:
-    state = network.state_dict()
-    return ({k: v for k, v in state.items() if k.startswith("heads.")}, {k: v for k, v in state.items() if not k.startswith("heads.")})
-
-
 def test_a_bank_runs_those_that_are_asked(encoded):
     bank = SeparateDecoders({name: DecoderNetwork(SHAPE, channels, 4) for name, channels in CHANNELS.items()})
-    logits = bank(encoded, ["Larynx", "Liver"])
+    logits = bank({"Larynx": (encoded, []), "Liver": (encoded, [])})
     assert list(logits) == ["Larynx", "Liver"] and logits["Larynx"][0].shape == (2, 1, 4, 8, 8)
     sum(level.sum() for level in logits["Liver"]).backward()
     touched = {name for name, p in bank.named_parameters() if p.grad is not None and bool(p.grad.any())}
@@ -37,17 +32,5 @@ def test_a_bank_runs_those_that_are_asked(encoded):
 
 def test_the_finest_block_can_be_left_out(encoded):
     bank = SeparateDecoders({"Liver": DecoderNetwork(SHAPE, 2, 4)})
-    whole, coarse = bank(encoded, ["Liver"])["Liver"], bank(encoded, ["Liver"], finest=1)["Liver"]
+    whole, coarse = bank({"Liver": (encoded, [])})["Liver"], bank({"Liver": (encoded, [])}, finest=1)["Liver"]
     assert len(whole) == 2 and len(coarse) == 1 and torch.equal(coarse[0], whole[1])
-
-
-def test_a_trunk_is_copied_without_the_heads():
-    source, target = DecoderNetwork(SHAPE, 3, 4), DecoderNetwork(SHAPE, 2, 4)
-    heads, _ = heads_and_trunk(target)
-    heads = {name: value.clone() for name, value in heads.items()}
-    copy_trunk(source, target)
-    new_heads, trunk = heads_and_trunk(target)
-    assert all(torch.equal(trunk[name], value) for name, value in heads_and_trunk(source)[1].items()) and len(trunk) > 4
-    assert all(torch.equal(new_heads[name], value) for name, value in heads.items())
-    next(iter(target.blocks.parameters())).data.add_(1.0)
-    assert not torch.equal(next(iter(target.blocks.parameters())), next(iter(source.blocks.parameters())))

@@ -1,0 +1,103 @@
+"""What a method is to do, as plain data: lessons, pruning, averaging, validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from clnet.learn.batches import Sampling
+from clnet.learn.optim import Training
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """How one training is sampled and how long it lasts; `joint`: one decoder of all labels stands in for those of each anatomy."""
+
+    sampling: Sampling
+    training: Training
+    joint: bool = False
+
+
+def lesson(sampling: Mapping, training: Mapping, optimizer: Callable, joint: bool = False) -> Lesson:
+    """A lesson out of plain values, as YAML gives them."""
+    return Lesson(Sampling(**sampling), Training(optimizer=optimizer, **training), joint)
+
+
+@dataclass(frozen=True)
+class DecoderPlan:
+    """Width of the decoders and their lessons: new ones, the encoder's own ones after the freeze, and known ones that a later
+    dataset annotates again. `refine` may be None: the decoders trained with the encoder are then used as they are.
+
+    width: number of a decoder's structures -> features of its finest block, None for those of the encoder.
+    """
+
+    width: Callable[[int], int | None]
+    new: Lesson
+    update: Lesson
+    refine: Lesson | None = None
+
+
+@dataclass(frozen=True)
+class LotteryTicket:
+    """Iterative pruning of a trained decoder: prune, rewind what is kept, retrain, validate; then recover.
+
+    rates_percent: shares removed round by round, of the weights and biases of all convolutions. max_drop_dsc_points: a round whose
+    validation DSC, the mean inside the `percentiles`, lies further below the unpruned decoder's is taken back and ends the search.
+    round, recovery: the trainings of a round and after the last one; steps_growth: a round at rate T has 1 + growth * T times the
+    steps per epoch.
+    update_step_percent: an update of the decoder by a later dataset may raise the rate in such steps, at most update_rounds of them;
+    None: the mask stays (the paper's recommendation). Update rounds prune the averaged weights and rewind nothing.
+    Source: CL-Net 4.3, A4; NOTES.md 10 to 13.
+    """
+
+    rates_percent: tuple[float, ...]
+    round: Training
+    recovery: Training
+    max_drop_dsc_points: float = 1.0
+    percentiles: tuple[float, float] = (5.0, 95.0)
+    steps_growth: float = 1.0
+    update_step_percent: float | None = None
+    update_rounds: int = 0
+
+    def training(self, rate: float) -> Training:
+        """The training of the round that prunes to `rate`, a share."""
+        return replace(self.round, steps_per_epoch=round(self.round.steps_per_epoch * (1 + self.steps_growth * rate)))
+
+
+def lottery_ticket(rates_percent: Sequence[float], round: Mapping, recovery: Mapping, optimizer: Callable, **values) -> LotteryTicket:
+    """The plan out of plain values. Raises ValueError for rates that do not rise from above 0 to below 100."""
+    rates = tuple(float(rate) for rate in rates_percent)
+    if not rates or list(rates) != sorted(set(rates)) or rates[0] <= 0 or rates[-1] >= 100:
+        raise ValueError(f"rates_percent must rise from above 0 to below 100: {list(rates)}")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return LotteryTicket(rates, Training(optimizer=optimizer, **round), Training(optimizer=optimizer, **recovery), **values)
+
+
+@dataclass(frozen=True)
+class Supporting:
+    """How decoders support each other; who supports whom stands in the registry, or in `graph` (decoder -> supporters) instead.
+
+    as_masks: supporters hand over their predicted foreground as input channels of a copy of the encoder that is trained with the
+    decoder, not their features. refresh: an update of a decoder may replace its supporters' snapshots by their present state, where
+    its validation DSC does not fall by more than `max_drop_dsc_points`; False: it keeps those it was trained with.
+    Source: CL-Net 4.3, Table S5, A6; NOTES.md 17.
+    """
+
+    graph: Mapping[str, tuple[str, ...]] | None = None
+    as_masks: bool = False
+    refresh: bool = False
+    max_drop_dsc_points: float = 1.0
+    percentiles: tuple[float, float] = (5.0, 95.0)
+
+
+@dataclass(frozen=True)
+class EncoderTuning:
+    """The ablation that unfreezes the encoder: with every later dataset it is trained on, together with that dataset's decoders.
+
+    shared: all decoders then read the tuned encoder, also those that the dataset does not train; False: each dataset's decoders keep
+    an encoder of their own, and the next dataset starts from the first one again.
+    Source: CL-Net A6 (both fine-tuned individually on each downstream task, at 1e-4 for 300 epochs), Table S10.
+    """
+
+    lesson: Lesson
+    shared: bool = False

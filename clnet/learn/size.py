@@ -1,0 +1,54 @@
+"""How large a method is: counted, on disk, and by the paper's nominal formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from clnet.learn.bundle import reachable
+from clnet.learn.library import LearnedDecoder, Library
+from clnet.model.decoder import DecoderNetwork
+from clnet.model.mask import prunable
+from clnet.model.weights import count_parameters, weights_sha256
+from clnet.types import Footprint
+
+HALF_NNUNET_M = 15.65  # millions of parameters that the paper counts for the encoder and for a full decoder (Table 1; NOTES.md 5)
+FLOAT_BYTES = 4
+
+
+def decoder_rows(library: Library, learned: Mapping[str, LearnedDecoder], updated: Sequence[str]) -> list[dict]:
+    """One row per decoder for decoders.csv; nominal_share is the paper's T' = 1 - T, as a share of one full decoder."""
+    rows = []
+    for name, state in learned.items():
+        network, _ = library.decoder(state)
+        parameters, nonzero = count_parameters(network)
+        ticket = state.ticket
+        rows.append({
+            "decoder": name, "group": state.decoder.group, "structures": " ".join(label.name for label in state.target.labels),
+            "parameters": parameters, "nonzero_parameters": nonzero, "nominal_share": nominal_share(library, state),
+            "pruning_rate_percent": 100 * ticket.rate if ticket else 0.0, "rounds": ticket.rounds if ticket else 0,
+            "validation_dsc_before": ticket.dsc_before if ticket else None, "validation_dsc_after": ticket.dsc_after if ticket else None,
+            "updated": name in updated, "weights_sha256": weights_sha256(network),
+        })  # fmt: skip
+    return rows
+
+
+def nominal_share(library: Library, state: LearnedDecoder) -> float:
+    """1 - T for a full decoder; a narrower one counts by the share of a full one's convolution weights that it has."""
+    network = library.decoder(state)[0]
+    full = DecoderNetwork(library.shape, len(network.heads[0].bias), None)
+    kept, possible = (sum(int((p != 0).sum()) for p in prunable(network).values()), sum(p.numel() for p in prunable(full).values()))
+    return kept / possible
+
+
+def footprint(library: Library, learned: Mapping[str, LearnedDecoder]) -> Footprint:
+    """Parameters and bytes of all that prediction loads, supporters' snapshots included.
+
+    nominal: 15.65 M * (1 + sum of T'), over the learned decoders alone. Source: CL-Net Table 1, read as in NOTES.md 5.
+    """
+    encoders, decoders = reachable(library, learned)
+    networks = [*(library.encoder(key) for key in encoders), *(library.decoder(state)[0] for state in decoders.values())]
+    parameters, nonzero = (sum(column) for column in zip(*(count_parameters(network) for network in networks), strict=True))
+    files = [state.file for state in (*encoders.values(), *decoders.values())]
+    shares = sum(nominal_share(library, state) for state in learned.values())
+    return Footprint(parameters, nonzero, FLOAT_BYTES * parameters, sum(file.stat().st_size for file in files), shares,
+                     HALF_NNUNET_M * (1 + shares))  # fmt: skip

@@ -1,0 +1,123 @@
+"""Lottery-ticket pruning of a trained decoder, as a unit of work that a kill interrupts but does not change."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from clnet.atomic import write_json
+from clnet.learn.decoder import Assignment, pair, run_training, save_pair, validation_of
+from clnet.learn.library import LearnedDecoder, Library, Ticket
+from clnet.learn.plan import Lesson, LotteryTicket
+from clnet.learn.validate import band_mean
+from clnet.learn.workshop import Workshop
+from clnet.model.decoder import DecoderNetwork
+from clnet.model.mask import Masks, apply_masks, choose_masks, prunable, pruning_rate
+from clnet.model.sparse import load_sparse, save_sparse
+from clnet.units import rank
+
+RECORD = "ticket.json"
+ROUNDING = 1e-9  # points: a drop of exactly the limit is allowed
+
+
+def draw_ticket(
+    shop: Workshop, library: Library, given: Assignment, lesson: Lesson, dense: LearnedDecoder, plan: LotteryTicket, alpha: float | None
+) -> LearnedDecoder:
+    """Prune a trained decoder as far as its validation DSC allows, let it recover, and start its average.
+
+    lesson: gives the sampling; the plan has the trainings. Without a validation case that shows any of its structures a decoder is not
+    pruned. Source: CL-Net 4.3, A4; NOTES.md 10 to 13 (the average begins as the pruned decoder and sees the recovery).
+    """
+    identity = shop.identity(("pruning", "windows"), given.tasks, dense=dense.identity, ema=alpha)
+
+    def build(folder: Path) -> None:
+        search = _Search(shop, library, given, lesson, plan, folder)
+        network, masks, record = search.prune(dense)
+        averaged = None
+        if masks:
+            training = replace(lesson, training=plan.recovery)
+            averaged = run_training(shop, library, given, training, folder / "recovery", network, masks, alpha=alpha, purpose=" recovery")
+            final = network if averaged is None else averaged
+            record["dsc_after"] = search.score(final)
+        if rank() == 0:
+            save_pair(folder, network, averaged, masks)
+            write_json(folder / RECORD, {**record, "rate": pruning_rate(masks)})
+            for place in (place for place in folder.iterdir() if place.is_dir()):
+                shutil.rmtree(place)
+
+    folder = shop.built("ticket", identity, build, f"pruning of {given.title}")
+    record = json.loads((folder / RECORD).read_text())
+    ticket = Ticket(record["rate"], len(record["rounds"]), record["dsc_before"], record["dsc_after"])
+    files = pair(folder, (folder / "trained.safetensors").exists())
+    return replace(dense, identity=folder.name, rewind=None, ticket=ticket, **files)
+
+
+@dataclass
+class _Search:
+    """The rounds of one decoder; each leaves its outcome in a folder of its own, so that a new attempt goes on after the last one."""
+
+    shop: Workshop
+    library: Library
+    given: Assignment
+    lesson: Lesson
+    plan: LotteryTicket
+    folder: Path
+
+    def __post_init__(self):
+        self.validation = validation_of(self.shop, self.library, self.given, self.given.route)
+
+    def score(self, network: DecoderNetwork) -> float | None:
+        """Mean DSC inside the percentile band, in [0, 1]; None where no validation case shows a structure."""
+        values = self.validation(network)
+        return band_mean(values, self.plan.percentiles) if values else None
+
+    def prune(self, dense: LearnedDecoder) -> tuple[DecoderNetwork, Masks, dict]:
+        """The pruned decoder, its masks (empty: nothing could be pruned) and the record of all rounds."""
+        network, masks = self.library.decoder(dense)
+        before = self.score(network)
+        record = {"dsc_before": before, "dsc_after": before, "rounds": []}
+        if before is None:
+            return network, masks, record
+        for rate in (percent / 100 for percent in self.plan.rates_percent):
+            smaller, kept, score = self._round(dense, network, masks, rate)
+            accepted = 100 * (before - score) <= self.plan.max_drop_dsc_points + ROUNDING
+            record["rounds"].append({"rate": rate, "dsc": score, "accepted": accepted})
+            if not accepted:
+                break
+            network, masks, record["dsc_after"] = smaller, kept, score
+        return network, masks, record
+
+    def _round(self, dense: LearnedDecoder, network: DecoderNetwork, masks: Masks, rate: float) -> tuple[DecoderNetwork, Masks, float]:
+        """Prune by the trained weights, rewind what is kept to the weights after the warm-up, train, validate."""
+        place = self.folder / f"rate_{100 * rate:.1f}"
+        smaller = self.library.new_decoder(dense.decoder, dense.route)
+        if (place / RECORD).exists():
+            kept = load_sparse(smaller, place / "decoder.safetensors")
+            return smaller, kept, json.loads((place / RECORD).read_text())["dsc"]
+        kept = choose_masks(prunable(network), rate, within=masks or None)
+        rewind(smaller, dense, kept)
+        training = replace(self.lesson, training=self.plan.training(rate))
+        place.mkdir(parents=True, exist_ok=True)
+        run_training(self.shop, self.library, self.given, training, place, smaller, kept, purpose=f" {rate}")
+        score = self.score(smaller)
+        if rank() == 0:
+            save_sparse(smaller, kept, place / "decoder.safetensors")
+            write_json(place / RECORD, {"dsc": score})
+        return smaller, kept, score
+
+
+def rewind(network: DecoderNetwork, dense: LearnedDecoder, masks: Masks) -> None:
+    """Give a network the dense decoder's weights after its warm-up, as far as the masks keep them.
+
+    A decoder that was trained with the encoder alone has no such weights; it is rewound to where it stands.
+    """
+    if dense.rewind is None:
+        load_sparse(network, dense.file)
+    else:
+        prefix = f"decoders.{dense.decoder.name}."
+        network.load_state_dict({name.removeprefix(prefix): value for name, value in load_file(dense.rewind).items()})
+    apply_masks(network, masks)

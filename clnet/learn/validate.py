@@ -1,0 +1,142 @@
+"""Validation of one decoder on held-out training cases: whole volumes, on the prepared grid."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import count
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from clnet.data.intensity import Intensity
+from clnet.data.store import PreparedCase
+from clnet.infer.native import decide
+from clnet.infer.window import Windows, finished_slabs
+from clnet.learn.target import DecoderTarget, Variants, probabilities
+from clnet.model.block import with_fast_layout
+from clnet.model.decoder import DecoderNetwork
+from clnet.model.support import Pass, Paths, Route
+
+Inputs = tuple[list[Tensor], list[list[Tensor]]]  # what the encoder and the supporters give for one batch of windows
+
+
+class Memory:
+    """Outputs of frozen networks for windows that come again in the same order, up to a limit in bytes."""
+
+    def __init__(self, limit_bytes: float = 3e9):
+        self.limit_bytes = limit_bytes
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.left_bytes = self.limit_bytes
+        self.kept: dict[tuple, list[list[Tensor]]] = {}
+
+    def recall(self, key: tuple, position: int, compute: Callable[[], list[Tensor]]) -> list[Tensor]:
+        """What `compute` returned for this key at this position before, or what it returns now."""
+        known = self.kept.setdefault(key, [])
+        if position < len(known):
+            return known[position]
+        made = compute()
+        size = sum(tensor.nbytes for tensor in made)
+        if position == len(known) and size <= self.left_bytes:
+            self.left_bytes -= size
+            known.append(made)
+        return made
+
+
+class Validation:
+    """Scores a decoder again and again on the same cases; what the frozen networks give to it is computed once.
+
+    cases: prepared cases, those that fit none of the targets are left out. encoded: keeps the encoder's features, for other decoders
+    that are validated on the same cases too.
+    """
+
+    def __init__(
+        self, cases: Sequence[PreparedCase], variants: Variants, frozen: Paths, route: Route, windows: Windows, intensity: Intensity,
+        device: torch.device, encoded: Memory,
+    ):  # fmt: skip
+        self.cases = [(case, target) for case in cases for target in variants.targets.values() if target.fits(case)]
+        self.frozen, self.route, self.windows, self.intensity, self.device = frozen, route, windows, intensity, device
+        for module in frozen.networks():
+            with_fast_layout(module, device).eval().requires_grad_(False)
+        self.encoded, self.supported = encoded, Memory(encoded.left_bytes / 4)
+
+    def __call__(self, network: DecoderNetwork) -> list[float]:
+        """DSC in [0, 1] of every label of every case that has voxels of it; 0 where it is missed."""
+        training, values = network.training, []
+        with_fast_layout(network, self.device).eval()
+        for case, target in self.cases:
+            label_map = self._predict(network, case, target)
+            for index, label in enumerate(target.labels):
+                reference = case.mask(label.name)
+                if reference.any():
+                    found = (label_map >> index) & 1 if target.decoder.nested else label_map == index + 1
+                    values.append(2.0 * np.count_nonzero(reference & found.astype(bool)) / (reference.sum() + np.count_nonzero(found)))
+        network.train(training)
+        return [float(value) for value in values]
+
+    def _predict(self, network: DecoderNetwork, case: PreparedCase, target: DecoderTarget) -> np.ndarray:
+        name, nested = target.decoder.name, target.decoder.nested
+        slabs = finished_slabs(
+            case.image_hu(), self._inputs(case), {name: lambda given: probabilities(network(*given).logits[0], target)},
+            {name: len(target.labels) + (not nested)}, {name: not nested}, self.windows, self.intensity, self.device,
+        )  # fmt: skip
+        label_map = np.zeros(case.shape_zyx, np.uint8)
+        for first, slab in slabs:
+            decided = decide(slab[name], nested)
+            label_map[first : first + decided.shape[0]] = decided.cpu().numpy()
+        return label_map
+
+    def _inputs(self, case: PreparedCase) -> Callable[[Tensor], Inputs]:
+        """The frozen networks as a function of a batch of windows; the windows of a case come in the same order every time."""
+        key, positions = (str(case.folder), self.route.encoder, self.route.masks), count()
+
+        def inputs(image: Tensor) -> Inputs:
+            way, position = Pass(self.frozen, image), next(positions)
+            encoded = self.encoded.recall(key, position, lambda: way.encoded(self.route))
+            supports = self.supported.recall(key, position, lambda: [level for given in way.supports(self.route) for level in given])
+            levels = len(encoded) - 1
+            return encoded, [supports[first : first + levels] for first in range(0, len(supports), levels)]
+
+        return inputs
+
+
+def band_mean(values: Sequence[float], percentiles: tuple[float, float]) -> float:
+    """Mean of the values inside the percentile band; of all where the band holds none; NaN without values.
+
+    Source: CL-Net 4.3 ("5% - 95% percentile DSC"), read as in NOTES.md 11 (a).
+    """
+    if not len(values):
+        return float("nan")
+    values = np.asarray(values, float)
+    low, high = np.percentile(values, percentiles)
+    inside = values[(values >= low) & (values <= high)]
+    return float(inside.mean() if len(inside) else values.mean())
+
+
+def held_out(cases: Sequence[PreparedCase], share: float) -> tuple[list[PreparedCase], list[PreparedCase]]:
+    """Training cases divided into those to learn from and those to validate on; the second part is empty where `share` is 0.
+
+    round(share * n) cases, at least one; one by one, the case that shows most labels which none before it shows, then the one that
+    shows most labels, then by name: so that few cases validate many labels. A case stays if no other one that is left to learn from
+    shows one of its labels, so there may be fewer, or none.
+    """
+    if share == 0:
+        return list(cases), []
+    wanted = max(round(share * len(cases)), 1)
+    shown = {case.case: {name for name in case.annotated if case.voxels.get(name, 0)} for case in cases}
+    chosen: list[PreparedCase] = []
+    seen: set[str] = set()
+    while len(chosen) < wanted:
+        left = [case for case in cases if case not in chosen]
+        holders = Counter(name for case in left for name in shown[case.case])
+        spare = [case for case in left if len(left) > 1 and all(holders[name] > 1 for name in shown[case.case])]
+        if not spare:
+            break
+        best = min(spare, key=lambda case: (-len(shown[case.case] - seen), -len(shown[case.case]), case.case))
+        chosen.append(best)
+        seen |= shown[best.case]
+    return [case for case in cases if case not in chosen], chosen

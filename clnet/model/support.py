@@ -1,0 +1,101 @@
+"""Feature-level supporting: decoders read what decoders learned before them have found in the same patch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from clnet.model.decoder import DecoderNetwork, DecoderOutput
+from clnet.model.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Route:
+    """How an image reaches a decoder: by which encoder, and past which other decoders.
+
+    encoder: key of the encoder; supporters: keys of the supporting decoders, in the order of the decoder's projections.
+    as_masks: the rival to feature-level supporting: the encoder, the decoder's own, gets one more input channel a supporter, its
+    predicted foreground, and the decoder gets no features of it.
+    Source: CL-Net 4.3 (features), A6 and Table S10 (the rival, "channel-wise").
+    """
+
+    encoder: str
+    supporters: tuple[str, ...] = ()
+    as_masks: bool = False
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """Supporters whose foreground goes into the encoder."""
+        return self.supporters if self.as_masks else ()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Supporters whose features go into the decoder."""
+        return () if self.as_masks else self.supporters
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Encoders and decoders by key, and the route to each decoder; none of them learns here."""
+
+    encoders: Mapping[str, Encoder]
+    decoders: Mapping[str, DecoderNetwork]
+    routes: Mapping[str, Route]
+
+    def networks(self) -> list[torch.nn.Module]:
+        """All of them."""
+        return [*self.encoders.values(), *self.decoders.values()]
+
+
+class Pass:
+    """One batch of images on its way through the paths: an encoder or a supporter runs once, when it is first asked for."""
+
+    def __init__(self, paths: Paths, image: Tensor):
+        self.paths, self.image = paths, image
+        self._asked_again = {key for route in paths.routes.values() for key in route.supporters}
+        self._encoded: dict[tuple, list[Tensor]] = {}
+        self._outputs: dict[str, DecoderOutput] = {}
+
+    def output(self, key: str) -> DecoderOutput:
+        """Logits and features of a decoder."""
+        if key in self._outputs:
+            return self._outputs[key]
+        route = self.paths.routes[key]
+        output = self.paths.decoders[key](self.encoded(route), self.supports(route))
+        if key in self._asked_again:  # the features of all 101 decoders would not fit into memory
+            self._outputs[key] = output
+        return output
+
+    def encoded(self, route: Route) -> list[Tensor]:
+        """Features of the route's encoder, finest first."""
+        key = (route.encoder, route.masks)
+        if key not in self._encoded:
+            self._encoded[key] = self.paths.encoders[route.encoder](self.input(route))
+        return self._encoded[key]
+
+    def supports(self, route: Route) -> list[list[Tensor]]:
+        """Features of the route's supporters, each finest first; none where they come as masks."""
+        return [self.output(key).features for key in route.features]
+
+    def input(self, route: Route) -> Tensor:
+        """(batch, channel, z, y, x): the image, and the supporters' foreground where it comes as masks."""
+        masks = [foreground(self.output(key).logits[0], self.paths.decoders[key].nested) for key in route.masks]
+        return torch.cat((self.image, *masks), dim=1) if masks else self.image
+
+
+def foreground(logits: Tensor, nested: bool) -> Tensor:
+    """(batch, 1, z, y, x) float, 1 where any structure is predicted; logits: background first, or structures alone where nested."""
+    found = (logits > 0).any(1) if nested else logits.argmax(1) > 0
+    return found[:, None].to(logits.dtype)
+
+
+def for_inference(paths: Paths, move: Callable[[torch.nn.Module], torch.nn.Module]) -> Paths:
+    """The same paths in evaluation mode, without gradients, moved by `move`."""
+    return Paths(
+        {key: move(network.eval().requires_grad_(False)) for key, network in paths.encoders.items()},
+        {key: move(network.eval().requires_grad_(False)) for key, network in paths.decoders.items()},
+        paths.routes,
+    )

@@ -1,0 +1,132 @@
+"""Scores after merging: on each scan all that a method has learned competes, each decoder within its body part range."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from clnet.atomic import write_json
+from clnet.data.store import PreparedCase, load_array
+from clnet.infer.merging import MergingRules
+from clnet.infer.scanmerger import ScanMerger
+from clnet.types import Label, Part, Snapshot
+from experiments.evaluate import Evaluation, TestSet, known_labels, predict_cases
+from experiments.score import score_case
+
+
+class MergedEvaluation:
+    """Rows of stage `merged`, and what merging changed; for methods that know where in the body their parts belong (`method.body`).
+
+    evaluation: has scored the same snapshot before merging; rules, settings: the merging's, as objects and as plain configuration.
+    Decoders that are not scored on a dataset compete there too; they are shown only windows within their range, outside of which
+    merging drops everything.
+    """
+
+    def __init__(self, rules: MergingRules, settings: Mapping, evaluation: Evaluation):
+        self.rules, self.settings, self.evaluation = rules, dict(settings), evaluation
+
+    def __call__(self, snapshot: Snapshot, tests: Mapping[str, TestSet]) -> tuple[list[dict], list[dict]]:
+        """Rows of scores.csv and of merging.csv without the run's own columns, for every dataset seen so far."""
+        scores, changes = [], []
+        for dataset in snapshot.seen:
+            new_scores, new_changes = self._merged(snapshot, tests[dataset])
+            scores += new_scores
+            changes += new_changes
+        return scores, changes
+
+    def _merged(self, snapshot: Snapshot, test: TestSet) -> tuple[list[dict], list[dict]]:
+        method, evaluation = snapshot.method, self.evaluation
+        parts = method.parts()
+        scored = {part.name: labels for part in parts if (labels := known_labels(part, test.spec))}
+        sets = {self.rules.set_of(name) for name in scored} - {None}
+        parts = [part for part in parts if part.name in scored or self.rules.set_of(part.name) in sets]
+        ranges = {part.name: [method.body.identity(name) for name in self.rules.lesions.get(part.name, (part.name,))] for part in parts}
+        folders = {part.name: self._folder(snapshot, test, part, parts, ranges, scored) for part in parts}
+        identity = {
+            "parts": [[part.name, part.identity, ranges[part.name]] for part in parts], "merging": self.settings,
+            "evaluate": evaluation.settings, "spec": test.spec.identity(), "data": test.identity,
+        }  # fmt: skip
+
+        def build(place: Path) -> None:
+            before = {name: evaluation.rows[part.identity, test.spec.name] for part in parts if (name := part.name) in scored}
+            work = partial(merge_one_case, rules=self.rules, parts=parts, scored=scored, folders=folders, before=before,
+                           dataset=test.spec.name, policy=evaluation.policy, tolerance_mm=evaluation.tolerance_mm)  # fmt: skip
+            results = evaluation.map(work, test.cases, [method.body.inside(case) for case in test.cases])
+            write_json(place / "rows.json", [[row for result in results for row in result[kind]] for kind in (0, 1)])
+
+        unit = evaluation.store.build("merged", identity, build)
+        return tuple(json.loads((unit / "rows.json").read_text()))
+
+    def _folder(
+        self, snapshot: Snapshot, test: TestSet, part: Part, parts: Sequence[Part], ranges: Mapping[str, object], scored: Mapping
+    ) -> Path:  # fmt: skip
+        """Where a part's predictions on a dataset lie; those of parts that are not scored on it are made together when first needed."""
+        known = self.evaluation.predictions
+        if part.name in scored:
+            return known[part.identity, test.spec.name]
+        key = (part.identity, test.spec.name, str(ranges[part.name]))
+        if key not in known:
+            missing = [p for p in parts if p.name not in scored and (p.identity, test.spec.name, str(ranges[p.name])) not in known]
+            identity = {"parts": sorted([p.name, p.identity, ranges[p.name]] for p in missing), "data": test.identity}
+            body = snapshot.method.body
+
+            def reach(case: PreparedCase) -> Mapping[str, np.ndarray]:
+                return self.rules.reach(missing, body.inside_prepared(case), case.shape_zyx[0])
+
+            build = partial(predict_cases, method=snapshot.method, parts=missing, cases=test.cases, progress=self.evaluation.progress,
+                            title=f"rivals on {test.spec.name}", reach=reach)  # fmt: skip
+            folder = self.evaluation.store.build("rivals", identity, build)
+            known |= {(p.identity, test.spec.name, str(ranges[p.name])): folder for p in missing}
+        return known[key]
+
+
+def merge_one_case(
+    case: PreparedCase, inside: Mapping[str, np.ndarray], *, rules: MergingRules, parts: Sequence[Part],
+    scored: Mapping[str, Sequence[Label]], folders: Mapping[str, Path], before: Mapping[str, Sequence[dict]], dataset: str, policy,
+    tolerance_mm: float,
+) -> tuple[list[dict], list[dict]]:  # fmt: skip
+    """Scores and changes of one case; structures that merging leaves as they are keep their row.
+
+    inside: decoder -> (z,) bool on the native grid; before: decoder -> its rows before merging, of all cases.
+    """
+    merger = ScanMerger(rules, parts, inside, case.geometry.shape_zyx)
+    alone = {}
+    for part in rules.lesions_first(parts):
+        alone[part.name] = merger.add(part, _loaded(folders, case, part.name), _loaded(folders, case, f"{part.name}.confidence"))
+    scores, changes = [], []
+    for part in (part for part in parts if part.name in scored):
+        old, new = _loaded(folders, case, part.name), alone[part.name]
+        new = merger.masks(part) if new is None else new
+        rows = {row["structure"]: row for row in before[part.name] if row["case"] == case.case}
+        for label in scored[part.name]:
+            masks = [part.mask(label_map, label.structures) for label_map in (old, new)]
+            annotated = label.name in case.annotated
+            reference = case.reference_mask(label.name) if annotated else None
+            row = {**rows[label.name], "stage": "merged"}
+            if not np.array_equal(*masks):
+                row |= score_case(masks[1], reference, case.geometry.spacing_mm, structure=label.name, tolerance_mm=tolerance_mm,
+                                  annotated=annotated, policy=policy)  # fmt: skip
+            scores.append(row)
+            if annotated:
+                counts = _counts(*masks, reference, ~merger.ranges[part.name])
+                changes.append({"dataset": dataset, "case": case.case, "structure": label.name, "decoder": part.name, **counts})
+    return scores, changes
+
+
+def _loaded(folders: Mapping[str, Path], case: PreparedCase, name: str) -> np.ndarray:
+    return load_array(folders[name.removesuffix(".confidence")] / case.case / f"{name}.b2nd")[:]
+
+
+def _counts(old: np.ndarray, new: np.ndarray, reference: np.ndarray, outside: np.ndarray) -> dict[str, int]:
+    """Voxels predicted wrongly and rightly, before and after, and those on the slices (z,) outside the body part range."""
+    wrong = {"before": old & ~reference, "after": new & ~reference}
+    return {
+        **{f"false_voxels_{when}": int(np.count_nonzero(mask)) for when, mask in wrong.items()},
+        **{f"false_outside_{when}": int(np.count_nonzero(mask[outside])) for when, mask in wrong.items()},
+        "true_outside_before": int(np.count_nonzero((old & reference)[outside])),
+        "true_voxels_before": int(np.count_nonzero(old & reference)), "true_voxels_after": int(np.count_nonzero(new & reference)),
+    }  # fmt: skip

@@ -1,0 +1,185 @@
+"""The method on datasets of a few thousand voxels: who supports whom, what changes when, and that it does not matter who builds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from clnet.anatomy import registry
+from clnet.data.augment import Augmentation
+from clnet.data.intensity import Intensity
+from clnet.errors import UsageError
+from clnet.infer.window import Windows
+from clnet.launch import JoblibLauncher, LocalLauncher
+from clnet.learn.clnet import CLNet
+from clnet.learn.fit import TrainerSettings
+from clnet.learn.plan import DecoderPlan, EncoderTuning, Lesson, Supporting, lottery_ticket
+from clnet.learn.progress import RunProgress
+from clnet.model.shape import NetworkShape
+from clnet.model.width import Same
+from clnet.types import Label, Task
+from clnet.units import UnitStore
+
+SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
+SGD = partial(torch.optim.SGD, momentum=0.99, nesterov=True, weight_decay=1e-2)
+STEPS = {"lr": 0.01, "epochs": 1, "steps_per_epoch": 2}
+FIRST = (Label("Liver", ("Liver",), (1,)), Label("Kidney_L", ("Kidney_L",), (2,)))
+SECOND = (Label("Kidney_L", ("Kidney_L",), (2,)), Label("Kidney_R", ("Kidney_R",), (3,)), Label("Kidney_Lesion", ("Kidney_Lesion",), (1,)))
+THIRD = (Label("HepaticVessel", ("HepaticVessel",), (3,)), Label("Liver", ("Liver",), (1,)))
+SETTINGS = ("network", "decoder_width", "augment", "intensity", "precision", "validation_share", "windows", "pruning", "decoder_new",
+            "decoder_refine", "decoder_update", "supporting", "encoder", "encoder_tuning", "bpr")  # fmt: skip
+
+
+@pytest.fixture
+def tasks(tiny) -> list[Task]:
+    def task(step: int, name: str, labels: tuple[Label, ...]) -> Task:
+        table = {label.name: (0, label.values) for label in labels}
+        cases = tuple(tiny.Case(f"{name}{k}", 10 * step + k, dataset=name, label_table=table, annotated=frozenset(table)) for k in range(3))
+        return Task(step, name, labels, cases, f"data of {name}")
+
+    return [task(0, "first", FIRST), task(1, "second", SECOND), task(2, "third", THIRD)]
+
+
+@pytest.fixture
+def method(tiny, tmp_path):
+    def make(folder: str = "a", launcher=None, **parts) -> CLNet:
+        training = replace(tiny.module(SGD).settings, warm_up_epochs=0, epochs=1)
+        lesson = Lesson(replace(tiny.SAMPLING, decoders_per_step=None), training)
+        plan = DecoderPlan(Same(4), new=lesson, update=lesson, refine=lesson)
+        settings = dict.fromkeys(SETTINGS) | {name: repr(value) for name, value in parts.items() if name in SETTINGS}
+        return CLNet(
+            registry=registry.load(), shape=SHAPE, encoder=lesson, decoder=plan, augmentation=Augmentation([]),
+            intensity=Intensity([{"center_hu": 0.0, "scale_hu": 250.0}]), windows=Windows((8, 8, 8), 0.25, 2), settings=settings,
+            store=UnitStore(tmp_path / folder), trainer=TrainerSettings(threads=1), progress=RunProgress(interval_s=1e9),
+            launcher=launcher or LocalLauncher(), seed=0, **parts,
+        )  # fmt: skip
+
+    return make
+
+
+def learned(method: CLNet, tasks: list[Task]) -> list[dict[str, str]]:
+    hashes = []
+    for task in tasks:
+        method.learn(task)
+        hashes.append(method.hashes())
+    return hashes
+
+
+def test_supporters_are_known_before_and_kept_as_they_were(method, tasks):
+    own = method(supporting=Supporting())
+    first, second, third = learned(own, tasks)
+    lesion, vessel = own.learned["Kidney_Lesion"], own.learned["HepaticVessel"]
+    assert own.learned["Kidney"].route.supporters == () and len(lesion.route.supporters) == len(vessel.route.supporters) == 1
+    kidney_then = own.library.decoders[lesion.route.supporters[0]]
+    assert kidney_then.identity == own.learned["Kidney"].identity and first["Kidney"] != second["Kidney"] == third["Kidney"]
+    assert vessel.route.supporters[0] == own.learned["Liver"].identity, "updated in the same step, before its dependent"
+    assert first["Liver"] == second["Liver"] != third["Liver"] and first["encoder"] == third["encoder"]
+    assert set(own.updated) == {"Liver", "HepaticVessel"}
+    kidney_before = own.learned["Kidney"]
+    own.learn(replace(tasks[1], dataset="fourth", labels=SECOND[:2], identity="more",
+                      cases=tuple(replace(case, dataset="fourth") for case in tasks[1].cases)))  # fmt: skip
+    assert own.learned["Kidney"].identity != kidney_before.identity and own.learned["Kidney_Lesion"] == lesion
+    assert lesion.route.supporters == (kidney_before.identity,), "the snapshot"
+
+
+def test_another_graph_is_another_yaml(method, tasks):
+    own = method(supporting=Supporting(graph={"Kidney": ("Liver",)}))
+    learned(own, tasks[:2])
+    supporters = {name: state.route.supporters for name, state in own.learned.items()}
+    assert supporters == {"Liver": (), "Kidney": (own.learned["Liver"].identity,), "Kidney_Lesion": ()}
+    with pytest.raises(UsageError, match="Liver"):
+        method(supporting=Supporting(graph={"Kidney": ("Livver",)}))
+    with pytest.raises(UsageError):
+        method(supporting=Supporting(graph={"Kidney": ("Liver",), "Liver": ("Kidney",)}))
+
+
+def test_everything_survives_saving(method, tasks, tmp_path, tiny):
+    own = method(supporting=Supporting(), ema=0.5)
+    learned(own, tasks)
+    own.save(tmp_path / "model")
+    again = method("elsewhere", supporting=Supporting(), ema=0.5)
+    again.load(tmp_path / "model")
+    assert again.hashes() == own.hashes() and again.parts() == own.parts() and again.footprint() == own.footprint()
+    described = json.loads((tmp_path / "model/method.json").read_text())
+    assert sum(not entry["current"] for entry in described["decoders"].values()) == 0
+    files = {entry["file"] for entry in described["decoders"].values()}
+    assert files == {"Liver.safetensors", "Kidney.safetensors", "Kidney_Lesion.safetensors", "HepaticVessel.safetensors"}
+
+
+def test_all_at_once_in_supporting_order(method, tasks):
+    own = method(supporting=Supporting())
+    own.announce(tasks, together=True)
+    own.learn_together(tasks)
+    assert set(own.learned) == set(own.updated) == {"Liver", "Kidney", "Kidney_Lesion", "HepaticVessel"}
+    labels = {name: {label.name for label in state.labels} for name, state in own.learned.items()}
+    assert labels["Kidney"] == {"Kidney_L", "Kidney_R"} and labels["Liver"] == {"Liver"}
+    assert own.learned["HepaticVessel"].route.supporters == (own.learned["Liver"].identity,)
+    records = [json.loads(path.read_text()) for path in own.shop.store.root.glob("decoder/*/unit.json")]
+    data = {record["identity"]["decoder"]["name"]: record["identity"]["data"] for record in records}
+    assert data == {"Liver": ["data of first", "data of third"], "Kidney": ["data of first", "data of second"],
+                    "Kidney_Lesion": ["data of second"], "HepaticVessel": ["data of third"]}  # fmt: skip
+    other = method("b", supporting=Supporting())
+    other.learn_together([tasks[0], tasks[2], tasks[1]])
+    assert other.hashes()["encoder"] == own.hashes()["encoder"]
+
+
+@pytest.mark.slow
+def test_who_builds_does_not_matter(method, tasks):
+    pruning = lottery_ticket([50, 80], STEPS, STEPS, SGD, max_drop_dsc_points=100.0)
+    parts = {"supporting": Supporting(), "pruning": pruning, "ema": 0.9, "validation_share": 0.4}
+    expected = learned(method("local", **parts), tasks)
+    assert learned(method("joblib", launcher=JoblibLauncher(jobs=2), **parts), tasks) == expected
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_tuning_the_encoder(method, tasks, shared):
+    lesson = Lesson(replace(method().encoder_lesson.sampling), method().encoder_lesson.training)
+    own = method(encoder_tuning=EncoderTuning(lesson, shared))
+    first, second = learned(own, tasks[:2])
+    assert (first["encoder"] != second["encoder"]) == shared and "encoder" in own.updated and first["Liver"] == second["Liver"]
+    encoders = {name: state.route.encoder for name, state in own.learned.items()}
+    assert (encoders["Liver"] == encoders["Kidney"]) == shared and encoders["Kidney"] == encoders["Kidney_Lesion"]
+    liver = {part.name: part.identity for part in own.parts()}["Liver"]
+    plain = method()
+    learned(plain, tasks[:1])
+    assert ({part.name: part.identity for part in plain.parts()}["Liver"] != liver) == shared, "its predictions change with the encoder"
+
+
+def test_supporters_as_masks_bring_an_encoder_of_their_own(method, tasks, tmp_path):
+    own = method(supporting=Supporting(as_masks=True))
+    learned(own, tasks[:2])
+    route = own.learned["Kidney_Lesion"].route
+    assert route.as_masks and route.encoder != own.encoder.identity and own.library.encoders[route.encoder].more_channels == 1
+    assert own.library.encoder(route.encoder).stages[0].conv1.conv.weight.shape[1] == 2
+    own.save(tmp_path / "model")
+    again = method("b", supporting=Supporting(as_masks=True))
+    again.load(tmp_path / "model")
+    assert again.hashes() == own.hashes() and again.library.encoders[route.encoder].more_channels == 1
+
+
+def test_without_an_average_updates_move_further(method, tasks):
+    def moved(alpha):
+        own = method(ema=alpha)
+        learned(own, tasks[:1])
+        before = own.library.decoder(own.learned["Kidney"])[0]
+        own.learn(tasks[1])
+        after = own.library.decoder(own.learned["Kidney"])[0]
+        with torch.no_grad():
+            return float(sum((a - b).square().sum() for a, b in zip(before.parameters(), after.parameters(), strict=True)))
+
+    assert 0 < moved(0.99) < moved(0.5) < moved(None)
+
+
+def test_footprint_counts_nominally(method, tasks):
+    pruning = lottery_ticket([80], STEPS, STEPS, SGD, max_drop_dsc_points=100.0)
+    own = method(pruning=pruning, validation_share=0.4)
+    learned(own, tasks[:1])
+    rows, size = own.decoder_rows(), own.footprint()
+    assert [row["pruning_rate_percent"] for row in rows] == pytest.approx([80, 80], abs=0.1)
+    assert size.nominal_share_sum == pytest.approx(sum(row["nominal_share"] for row in rows))
+    assert size.nominal_parameters_m == pytest.approx(15.65 * (1 + size.nominal_share_sum))
+    assert size.sparse_bytes < size.dense_bytes == 4 * size.parameters and size.nonzero_parameters < size.parameters

@@ -1,0 +1,253 @@
+"""Lottery tickets: the rounds and where they stop, the masks to the end, and a kill inside a round that changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from clnet.data.augment import Augmentation
+from clnet.data.intensity import Intensity
+from clnet.infer.window import Windows
+from clnet.learn import ticket as tickets
+from clnet.learn.decoder import Assignment, train_decoder, update_decoder
+from clnet.learn.fit import TrainerSettings
+from clnet.learn.library import LearnedEncoder, Library
+from clnet.learn.plan import Lesson, Supporting, lottery_ticket
+from clnet.learn.progress import RunProgress
+from clnet.learn.target import decoder_variants
+from clnet.learn.ticket import draw_ticket
+from clnet.learn.update import prune_average, refreshed_route
+from clnet.learn.validate import band_mean, held_out
+from clnet.learn.workshop import Workshop
+from clnet.model.mask import prunable
+from clnet.model.shape import NetworkShape
+from clnet.model.support import Route
+from clnet.model.weights import save_weights, weights_sha256
+from clnet.model.width import Same
+from clnet.types import Decoder, Label, Task
+from clnet.units import UnitStore
+
+SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
+KIDNEY = Decoder("Kidney", "Abdomen", ("Kidney_L", "Kidney_R"))
+LABELS = (Label("Kidney_L", ("Kidney_L",), (2,)), Label("Kidney_R", ("Kidney_R",), (3,)))
+SGD = partial(torch.optim.SGD, momentum=0.99, nesterov=True, weight_decay=1e-2)
+PLAN = {"round": {"lr": 0.01, "epochs": 2, "steps_per_epoch": 2}, "recovery": {"lr": 0.01, "epochs": 2, "steps_per_epoch": 2}}
+KEYS = ("network", "decoder_width", "augment", "intensity", "precision", "validation_share", "windows", "pruning", "decoder_new",
+        "decoder_update", "supporting")  # fmt: skip
+
+
+class Bench:
+    """A workshop of one decoder in a folder of its own; the same in every folder."""
+
+    def __init__(self, tiny, folder, rates=(50, 80, 90), **plan):
+        self.shop = Workshop(Augmentation([]), Intensity([{"center_hu": 0.0, "scale_hu": 250.0}]), Windows((8, 8, 8), 0.25, 2),
+                             dict.fromkeys(KEYS), UnitStore(folder / "units"), TrainerSettings(threads=1), RunProgress(interval_s=1e9), 0,
+                             validation_share=0.4)  # fmt: skip
+        self.shop.settings["pruning"] = [list(rates), plan]
+        self.library = Library(SHAPE, 1, Same(4))
+        encoder = self.shop.made(self.library.new_encoder, "encoder")
+        save_weights(encoder, folder / "encoder.safetensors")
+        self.library.add(LearnedEncoder(folder / "encoder.safetensors", "encoder"))
+        cases = tuple(tiny.Case(name, seed) for seed, name in enumerate("abcde"))
+        self.task = Task(0, "memory", LABELS, cases, "data")
+        self.given = Assignment((self.task,), decoder_variants([KIDNEY], {"memory": LABELS})["Kidney"], Route("encoder"))
+        training = tiny.module(SGD).settings
+        self.lesson = Lesson(tiny.SAMPLING, training)
+        self.plan = lottery_ticket(rates, optimizer=SGD, max_drop_dsc_points=plan.pop("max_drop_dsc_points", 200.0), **PLAN, **plan)
+
+    def dense(self):
+        learned = train_decoder(self.shop, self.library, self.given, self.lesson, "decoder_new", None, heads=True)
+        self.library.add(learned)
+        return learned
+
+    def ticket(self, alpha=0.9):
+        learned = draw_ticket(self.shop, self.library, self.given, self.lesson, self.dense(), self.plan, alpha)
+        self.library.add(learned)
+        return learned
+
+    def hashes(self, learned) -> tuple[str, str]:
+        return tuple(weights_sha256(self.library.decoder(learned, file)[0]) for file in (learned.file, learned.trained))
+
+    def update(self, before, alpha=0.9):
+        return update_decoder(self.shop, self.library, self.given, self.lesson, before, alpha)
+
+
+@pytest.fixture
+def bench(tiny, tmp_path):
+    def make(name: str, **values) -> Bench:
+        (tmp_path / name).mkdir(exist_ok=True)
+        return Bench(tiny, tmp_path / name, **values)
+
+    return make
+
+
+def test_all_rounds_pass_where_the_drop_is_allowed(bench):
+    own = bench("a")
+    learned = own.ticket()
+    assert learned.ticket.rate == pytest.approx(0.9, abs=1e-3) and learned.ticket.rounds == 3
+    assert learned.ticket.dsc_before is not None and learned.ticket.dsc_after is not None
+    for file in (learned.file, learned.trained):
+        network, masks = own.library.decoder(learned, file)
+        tensors = prunable(network)
+        assert masks.keys() == tensors.keys()
+        assert not any(bool(tensors[name][~kept].any()) for name, kept in masks.items()), "zero after momentum, decay and average"
+        zeros = sum(int((p == 0).sum()) for p in tensors.values())
+        assert zeros / sum(p.numel() for p in tensors.values()) == pytest.approx(0.9, abs=0.01)
+    assert own.hashes(learned)[0] != own.hashes(learned)[1], "the average lags behind"
+
+
+@pytest.mark.parametrize("drops,accepted", [([0.0, 0.9, 1.1], 2), ([1.1, 0.0, 0.0], 0), ([-5.0, 1.0, 0.5], 3)])
+def test_the_search_stops_at_the_first_drop_beyond_one_point(bench, monkeypatch, drops, accepted):
+    """Unpruned 50 points; a round that falls by more than 1.0 is taken back, with its mask, and none follows it."""
+    scores = iter([0.5, *(0.5 - drop / 100 for drop in drops)])
+
+    def score(self, network):
+        value = next(scores, 0.5)
+        return value
+
+    monkeypatch.setattr(tickets._Search, "score", score)
+    own = bench("a", max_drop_dsc_points=1.0)
+    learned = own.ticket()
+    assert learned.ticket.rate == pytest.approx([0.0, 0.5, 0.8, 0.9][accepted], abs=1e-3)
+    assert learned.ticket.rounds == min(accepted + 1, 3)
+    if accepted == 0:
+        assert weights_sha256(own.library.decoder(learned)[0]) == weights_sha256(own.library.decoder(own.dense())[0]), "as it was"
+        assert learned.ticket.dsc_after == learned.ticket.dsc_before == 0.5
+
+
+def test_kept_weights_are_rewound_to_the_end_of_the_warm_up(bench):
+    own, warm = bench("a"), bench("b")
+    own.lesson = replace(own.lesson, training=replace(own.lesson.training, balance=(0.0, 0.0)))
+    warm.lesson = replace(own.lesson, training=replace(own.lesson.training, epochs=0))
+    dense = own.dense()
+    early = own.library.new_decoder(KIDNEY, dense.route)
+    tickets.rewind(early, dense, {})
+    assert weights_sha256(early) != weights_sha256(own.library.decoder(dense)[0]), "not the trained weights"
+    assert weights_sha256(warm.library.decoder(warm.dense())[0]) == weights_sha256(early)
+
+
+def test_steps_grow_with_the_rate(bench):
+    plan = lottery_ticket([80, 99.7], {"lr": 0.01, "epochs": 20, "steps_per_epoch": 256}, PLAN["recovery"], SGD)
+    assert [plan.training(rate).steps_per_epoch for rate in (0.0, 0.5, 0.8, 0.997, 1.0)] == [256, 384, 461, 511, 512]
+    assert plan.training(0.8).epochs == 20 and plan.training(0.8).lr == 0.01
+
+
+@pytest.mark.parametrize("rates", [[], [80, 80], [90, 80], [0, 50], [50, 100]])
+def test_a_schedule_rises_inside_0_to_100(rates):
+    with pytest.raises(ValueError, match="must rise"):
+        lottery_ticket(rates, PLAN["round"], PLAN["recovery"], SGD)
+
+
+class Killed(BaseException):
+    """Passes every `except Exception`, as the end of a process does."""
+
+
+def test_a_kill_anywhere_ends_with_the_same_bits(bench, monkeypatch):
+    """Steps 0-5 train, rounds take 2 x 3, 2 x 4 and 2 x 4 steps, recovery 4: killed at many of them in turn, also inside a round."""
+    whole = bench("whole")
+    expected = whole.hashes(whole.ticket())
+    from clnet.learn.training import SegmentationTraining
+
+    step, count = SegmentationTraining.training_step, [0]
+
+    def dying(self, *arguments):
+        count[0] += 1
+        if count[0] in (3, 9, 20, 21, 40):
+            raise Killed
+        return step(self, *arguments)
+
+    monkeypatch.setattr(SegmentationTraining, "training_step", dying)
+    kills = 0
+    while True:
+        try:
+            learned = (again := bench("cut")).ticket()
+            break
+        except Killed:
+            kills += 1
+    assert kills >= 4 and again.hashes(learned) == expected
+    assert learned.ticket == whole.ticket().ticket
+    folder = learned.file.parent
+    assert {path.name for path in folder.iterdir()} == {"decoder.safetensors", "trained.safetensors", "ticket.json", "unit.json"}
+
+
+def test_without_validation_nothing_is_pruned(bench):
+    own = bench("a")
+    own.shop.validation_share = 0.0
+    learned = own.ticket()
+    assert learned.ticket.rate == 0 and learned.ticket.rounds == 0 and learned.ticket.dsc_before is None
+
+
+def test_updates_keep_the_mask_and_average_the_weights(bench):
+    own = bench("a")
+    before = own.ticket()
+    after = own.update(before)
+    old, old_masks = own.library.decoder(before)
+    for file in (after.file, after.trained):
+        network, masks = own.library.decoder(after, file)
+        assert all(torch.equal(masks[name], old_masks[name]) for name in old_masks)
+        assert not any(bool(prunable(network)[name][~kept].any()) for name, kept in masks.items())
+        assert weights_sha256(network) != weights_sha256(old)
+    distance = {alpha: _distance(own, before, own.update(before, alpha)) for alpha in (None, 0.5, 0.999)}
+    assert 0 < distance[0.999] < distance[0.5] < distance[None]
+    assert own.update(before, None).trained is None
+
+
+def test_an_update_may_prune_the_average_in_small_steps(bench, monkeypatch):
+    """From 90 % in steps of 0.5: 90.5 and 91.0 pass, 91.5 falls by more than a point and is not taken; both copies get the mask."""
+    own = bench("a", update_step_percent=0.5, update_rounds=10)
+    updated = own.update(own.ticket())
+    own.library.add(updated)
+    scores = iter([[0.5], [0.495], [0.49], [0.489]])
+    monkeypatch.setattr("clnet.learn.validate.Validation.__call__", lambda self, network: next(scores))
+    plan = replace(own.plan, max_drop_dsc_points=1.0)
+    pruned = prune_average(own.shop, own.library, own.given, updated, plan)
+    assert pruned.ticket.rate == pytest.approx(0.91, abs=1e-3) and pruned.ticket.rounds == updated.ticket.rounds + 3
+    assert pruned.ticket.dsc_after == 0.49 and pruned.ticket.dsc_before == updated.ticket.dsc_before
+    masks = [own.library.decoder(pruned, file)[1] for file in (pruned.file, pruned.trained)]
+    assert all(torch.equal(masks[0][name], masks[1][name]) for name in masks[0])
+    before = own.library.decoder(updated)[1]
+    assert not any(bool((masks[0][name] & ~before[name]).any()) for name in before), "within the old mask"
+
+
+def test_supporters_are_refreshed_only_where_that_costs_nothing(bench, monkeypatch):
+    own = bench("a")
+    supporter, other = own.dense(), own.update(own.dense())
+    own.library.add(other)
+    given = replace(own.given, route=Route("encoder", (supporter.identity,)))
+    before = train_decoder(own.shop, own.library, given, own.lesson, "decoder_new", None, heads=True)
+    own.library.add(before)
+    for drop, taken in ((0.9, True), (1.1, False)):
+        scores = iter([[0.5], [0.5 - drop / 100]])
+        monkeypatch.setattr("clnet.learn.validate.Validation.__call__", lambda self, network, scores=scores: next(scores))
+        plan = Supporting(refresh=True)
+        own.shop.settings["supporting"] = drop
+        route = refreshed_route(own.shop, own.library, given, before, (other.identity,), plan)
+        assert route.supporters == ((other if taken else supporter).identity,)
+    assert refreshed_route(own.shop, own.library, given, before, (supporter.identity,), plan) == before.route, "nothing to decide"
+
+
+def _distance(own, before, after) -> float:
+    pairs = zip(own.library.decoder(before)[0].parameters(), own.library.decoder(after)[0].parameters(), strict=True)
+    return float(sum((a - b).detach().square().sum() for a, b in pairs).sqrt())
+
+
+def test_the_band_mean_by_hand():
+    # 0.1 and 0.9 lie outside of the 5-95 % band of these (0.14 and 0.86); (0.3 + 0.5 + 0.7) / 3
+    assert band_mean([0.1, 0.3, 0.5, 0.7, 0.9], (5, 95)) == pytest.approx(0.5)
+    assert band_mean([0.0] + [0.8] * 39, (5, 95)) == pytest.approx(0.8), "one missed case of forty does not count"
+    assert band_mean([0.4], (5, 95)) == 0.4 and band_mean([0.2, 0.4], (5, 95)) == pytest.approx(0.3)
+    assert band_mean([], (5, 95)) != band_mean([], (5, 95))
+
+
+def test_held_out_cases_show_as_much_as_they_can(tiny):
+    cases = [tiny.Case("a", 0, absent=("Kidney_L",)), tiny.Case("b", 1, absent=("Liver", "Larynx", "Larynx_Glottic")), tiny.Case("c", 2),
+             tiny.Case("d", 3), tiny.Case("e", 4, absent=("Kidney_R",))]  # fmt: skip
+    learn, validate = held_out(cases, 0.4)
+    assert [case.case for case in validate] == ["c", "d"] and [case.case for case in learn] == ["a", "b", "e"]
+    assert held_out(cases, 0.0) == (cases, []) and held_out(cases[:1], 0.5) == (cases[:1], [])
+    assert [len(part) for part in held_out(cases[2:4], 0.9)] == [1, 1]
+    learn, validate = held_out(cases[:2], 0.5)  # only a shows the liver and the larynx, only b the left kidney
+    assert len(learn) == 2 and not validate
