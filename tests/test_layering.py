@@ -21,7 +21,7 @@ COMMON = {"clnet.types": {"clnet.errors"}, "clnet.errors": set(), "clnet.anatomy
 WIRING = {"experiments.tasks"}
 # analysis reads tables only: of this repository it may know the common vocabulary, nothing of the pipeline.
 ANALYSIS_MAY_IMPORT = {"analysis", *COMMON}
-WITHOUT_TORCH = ["clnet/types.py", "clnet/errors.py", "clnet/units.py", "clnet/atomic.py", "clnet/stop.py", "clnet/launch.py",
+WITHOUT_TORCH = ["clnet/types.py", "clnet/errors.py", "clnet/units.py", "clnet/atomic.py", "clnet/stop.py", "clnet/launch",
                  "clnet/anatomy", "clnet/data/dataset.py", "clnet/data/layout.py", "analysis"]
 OURS = ("clnet", "baselines", "experiments", "analysis")
 FILES = sorted(path for package in OURS for path in (REPOSITORY / package).rglob("*.py"))

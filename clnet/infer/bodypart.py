@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import isotonic_regression
+from scipy.stats import spearmanr
 
 from clnet.data.store import PreparedCase
 from clnet.errors import DataError, UsageError
@@ -28,16 +29,19 @@ _BATCH = 256  # slices a forward pass
 
 @dataclass(frozen=True)
 class BodyPartScorer:
-    """A trained network, with the raw scores that it gives to the bottom of the pelvis and to the top of the head.
+    """A trained network and what its raw scores mean.
 
-    spacing_mm: (z, y, x) of the prepared grid that it was trained on, for scans that come without their own.
+    spacing_mm: (z, y, x) of the prepared grid that it was trained on, for scans that come without their own. knots: the raw scores that
+    become 0, then at equal steps up to the one that becomes 1; between them, and beyond, scores are linear. anchored: training scans
+    showed both the bottom of the pelvis and the top of the head. A scorer that is not has never seen some part of the body, and gives
+    it the score of any part that it knows: its ranges hold for scans like those that it learned from, and for no others.
     """
 
     network: SliceScorer
     view: SliceView
     spacing_mm: tuple[float, float, float]
-    raw_zero: float
-    raw_one: float
+    knots: tuple[float, ...]
+    anchored: bool = True
     device: torch.device | str = "cpu"
 
     @classmethod
@@ -46,24 +50,35 @@ class BodyPartScorer:
         try:
             record = json.loads((Path(folder) / RECORD_FILE).read_text())
             view, network = SliceView(**record["view"]), SliceScorer(record["features"])
-            spacing_mm, raw_zero, raw_one = tuple(record["spacing_mm"]), float(record["raw_zero"]), float(record["raw_one"])
+            anchored = record["scans_with_zero"] > 0 and record["scans_with_one"] > 0
+            spacing_mm, knots = (tuple(map(float, record[name])) for name in ("spacing_mm", "knots"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 "the record of a body part regression cannot be read", where=Path(folder) / RECORD_FILE, found=repr(error),
                 fix="delete the folder that holds the file and run again",
             ) from error  # fmt: skip
         load_weights(network, Path(folder) / WEIGHTS_FILE)
-        return cls(network.eval().to(device), view, spacing_mm, raw_zero, raw_one, device)
+        return cls(network.eval().to(device), view, spacing_mm, knots, anchored, device)
 
     def raw(self, image_hu: np.ndarray, spacing_mm: Sequence[float] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(z, y, x) int16 HU -> (z,) float64, each slice's score as the network gives it, and (z,) bool, the slices that show a body."""
         shown, body = self.view.slices(image_hu, spacing_mm or self.spacing_mm)
         return raw_scores(self.network, shown, self.device), body
 
+    def order(self, image_hu: np.ndarray, spacing_mm: Sequence[float] | None = None) -> float:
+        """How regularly the raw scores of a scan rise: Spearman's correlation with the slices' order, over slices that show a body.
+
+        Close to 1 in scans of what the scorer has learned; lower where it meets parts of the body that it has never seen, whose scores
+        mean nothing. 1 for fewer than three slices.
+        """
+        raw, body = self.raw(image_hu, spacing_mm)
+        at = np.flatnonzero(body)
+        return float(spearmanr(at, raw[at]).statistic) if len(at) > 2 else 1.0
+
     def slice_scores(self, image_hu: np.ndarray, spacing_mm: Sequence[float] | None = None) -> np.ndarray:
         """(z, y, x) int16 HU of a prepared scan -> (z,) float64 scores, which never fall from foot to head."""
         raw, body = self.raw(image_hu, spacing_mm)
-        return (monotone(raw, body, (spacing_mm or self.spacing_mm)[0]) - self.raw_zero) / (self.raw_one - self.raw_zero)
+        return calibrated(monotone(raw, body, (spacing_mm or self.spacing_mm)[0]), self.knots)
 
 
 @torch.inference_mode()
@@ -85,6 +100,12 @@ def monotone(raw: np.ndarray, body: np.ndarray, slice_mm: float, smooth_mm: floa
         line = np.polynomial.Polynomial.fit(at, values, 1)(at)
         values = line + gaussian_filter1d(values - line, smooth_mm / slice_mm, mode="nearest")
     return np.interp(np.arange(len(raw)), at, isotonic_regression(values).x)
+
+
+def calibrated(raw: np.ndarray, knots: Sequence[float]) -> np.ndarray:
+    """Raw scores (z,) on the scale of `knots` (`BodyPartScorer`); beyond it they go on with its mean slope."""
+    inside = np.interp(raw, knots, np.linspace(0, 1, len(knots)))
+    return inside + (np.minimum(raw - knots[0], 0) + np.maximum(raw - knots[-1], 0)) / (knots[-1] - knots[0])
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class MergingRules:
     lesions: Mapping[str, tuple[str, ...]]
     drop_lesions_outside: bool = True
     threshold: float = 0.5
+    soft_lesions: bool = False
 
     def set_of(self, decoder: str) -> str | None:
         """The set in which a decoder competes: its own or, for a lesion, that of its organs; None if it competes with nobody."""
@@ -73,17 +74,18 @@ class MergingRules:
 
 def merging_rules(
     exclusive: Mapping[str, Sequence[str]], lesions: Mapping[str, Sequence[str]] | None = None, drop_lesions_outside: bool = True,
-    threshold: float = 0.5,
+    threshold: float = 0.5, soft_lesions: bool = False,
 ) -> MergingRules:  # fmt: skip
     """Checked rules out of plain values, as YAML gives them.
 
     drop_lesions_outside: lesion voxels outside the body part range of their organ that no organ claims are dropped (note 21).
-    threshold: probability that a prediction needs to compete by entropy (note 19).
+    threshold: probability that a prediction needs to compete by entropy (note 19). soft_lesions: Y of the lesion in equation (8) is its
+    probability; False: 1 wherever it is predicted, so that the organ's M is 0.5 there and the lesion wins (note 21).
     Raises UsageError where a decoder would compete in two sets, a lesion's organ is in no set, or the threshold is no probability.
     """
     rules = MergingRules({name: tuple(members) for name, members in exclusive.items()},
                          {name: tuple(organs or ()) for name, organs in (lesions or {}).items()},
-                         bool(drop_lesions_outside), float(threshold))  # fmt: skip
+                         bool(drop_lesions_outside), float(threshold), bool(soft_lesions))  # fmt: skip
     listed = [member for members in rules.exclusive.values() for member in members]
     listed += [lesion for lesion, organs in rules.lesions.items() if organs]  # in the set of its organs
     twice = sorted({name for name in listed if listed.count(name) > 1})

@@ -62,9 +62,9 @@ class ScanMerger:
         held = self.sets[self._set_of[part.name]]
         held.claim(part, bounded, confidence, inside, self._lesion_of(part.name))
         if self.rules.lesions.get(part.name):
+            sure = confidence is None or not self.rules.soft_lesions
             self._lesions[part.name] = {
-                z: np.where(bounded[z] > 0, 255 if confidence is None else confidence[z], 0).astype(np.uint8)
-                for z in held.planes[part.name]
+                z: np.where(bounded[z] > 0, 255 if sure else confidence[z], 0).astype(np.uint8) for z in held.planes[part.name]
             }
         self._release(held)
         return None
@@ -96,7 +96,7 @@ class ScanMerger:
         return bounded
 
     def _lesion_of(self, organ: str) -> dict[int, np.ndarray]:
-        """Slice -> probability of the organ's lesion in 255ths, of the likeliest where it has several."""
+        """Slice -> Y of the organ's lesion in 255ths, of the likeliest where it has several."""
         together: dict[int, np.ndarray] = {}
         for lesion in self.rules.lesions_of(organ):
             for z, plane in self._lesions.get(lesion, {}).items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +22,7 @@ from clnet.model.weights import save_weights
 
 NAME = "body part regression"
 STEP_COST = 0.02  # of a training step, in the progress line's units: a decoder's step on the same machine
-
-log = logging.getLogger(__name__)
+KNOTS = 31  # of the scale, 3 cm apart in an adult
 
 
 def order_loss(scores: Tensor) -> Tensor:
@@ -53,7 +51,9 @@ class BodyPartTraining:
     slice_mm: slices nearer to each other than this are thinned out. shift_mm, zoom, contrast, brightness: largest random change of a
     slice in its plane (mm, share) and in its values (share of the window).
     zero, one: labels whose lowest, and highest, slices are the bottom of the pelvis and the top of the head. Femora won't do: they go
-    on below the pelvis. checkpoint_every_steps changes no result.
+    on below the pelvis. minimum_margin: by which a decoder's range is widened at least (`body_part_range`). minimum_order: scans
+    whose slice scores rise less regularly (`BodyPartScorer.order`) are neither bounded nor asked for ranges. checkpoint_every_steps changes
+    no result.
     """
 
     steps: int
@@ -73,6 +73,8 @@ class BodyPartTraining:
     zero: tuple[str, ...]
     one: tuple[str, ...]
     weight_decay: float = 1e-2
+    minimum_margin: float = 0.0
+    minimum_order: float = 0.0
     checkpoint_every_steps: int = 200
 
     def __post_init__(self):
@@ -171,43 +173,49 @@ def train_scorer(
         in_order += (np.diff(raw[scan.body]) > 0).tolist()
         spacing_mm = (scan.z[1] - scan.z[0]) * scan.case.spacing_mm[0] if len(scan.z) > 1 else settings.slice_mm
         curves.append(np.interp(np.arange(scan.case.shape_zyx[0]), scan.z, monotone(raw, scan.body, spacing_mm)))
-    ends = scale_ends(cases, curves, settings.zero, settings.one)
-    view = asdict(settings.view)
+    found = scale(cases, curves, settings.zero, settings.one)
     save_weights(network, folder / WEIGHTS_FILE)
     write_json(
         folder / RECORD_FILE,
-        {"view": view, "features": list(settings.features), "spacing_mm": list(cases[0].spacing_mm), **ends, "scans": len(cases),
+        {"view": asdict(settings.view), "features": list(settings.features), "spacing_mm": list(cases[0].spacing_mm),
+         "raw_zero": found["knots"][0], "raw_one": found["knots"][-1], **found, "scans": len(cases),
          "neighbours_in_order": float(np.mean(in_order)), "settings": asdict(settings)},
     )  # fmt: skip
     for leftover in folder.glob("*.ckpt"):
         leftover.unlink()
 
 
-def scale_ends(cases: Sequence[PreparedCase], curves: Sequence[np.ndarray], zero: Sequence[str], one: Sequence[str]) -> dict:
-    """The raw scores that become 0 and 1, `raw_zero` and `raw_one`, and of how many scans they are the medians.
+def scale(cases: Sequence[PreparedCase], curves: Sequence[np.ndarray], zero: Sequence[str], one: Sequence[str]) -> dict:
+    """What `BodyPartScorer` needs to turn raw scores into heights, `knots`, and of how many scans each end is the median.
 
     curves: (z,) raw scores of each case, which never fall. 0 is the lower face of the lowest slice of any `zero` label and 1 the upper
-    face of the highest of any `one` label, where the scan goes on beyond it. Without such a scan an end is the 5th percentile of the
-    scans' lowest scores or the 95th of their highest: 0 and 1 then mean the ends of what these scans show, not of the trunk and head,
-    and whatever later scans show beyond is told apart no further than by being outside.
+    face of the highest of any `one` label, in scans that go on beyond it. Scans that show both ends say what lies between: the raw score
+    at each share of the way. Without one the scale is linear between the medians of either end.
+    Without a scan that shows an end, that end is the 5th percentile of the scans' lowest scores, or the 95th of their highest: 0 and 1
+    then mean the ends of what these scans show, not of the trunk and the head. What they do not show has no meaningful score
+    (`BodyPartScorer.anchored`).
     Raises ClnetError where 1 would not lie above 0.
     """
-    bottoms, tops = [], []
+    bottoms, tops, between = [], [], []
     for case, curve in zip(cases, curves, strict=True):
         ends = {name: ends for name, ends in case.record["extent_z"].items() if name in case.annotated}
-        lows, highs = [ends[name][0] for name in zero if name in ends], [ends[name][1] for name in one if name in ends]
-        if lows and min(lows) > 0:
-            bottoms.append(curve[min(lows) - 1 : min(lows) + 1].mean())
-        if highs and max(highs) < len(curve) - 1:
-            tops.append(curve[max(highs) : max(highs) + 2].mean())
+        low = min((ends[name][0] for name in zero if name in ends), default=0) - 0.5
+        high = max((ends[name][1] for name in one if name in ends), default=len(curve) - 1) + 0.5
+        places = np.linspace(low, high, KNOTS)
+        raw = np.interp(places, np.arange(len(curve)), curve)
+        seen = low > 0, high < len(curve) - 1
+        bottoms += [raw[0]] if seen[0] else []
+        tops += [raw[-1]] if seen[1] else []
+        between += [raw] if all(seen) else []
     raw_zero = np.median(bottoms) if bottoms else np.percentile([curve[0] for curve in curves], 5)
     raw_one = np.median(tops) if tops else np.percentile([curve[-1] for curve in curves], 95)
-    if not raw_one > raw_zero:
+    knots = np.median(between, axis=0) if between else np.array([raw_zero, raw_one])
+    if not knots[-1] > knots[0]:
         raise ClnetError(
-            f"{NAME}: scores do not rise from the bottom of the pelvis to the top of the head", found=f"{raw_zero:g} and {raw_one:g}",
+            f"{NAME}: scores do not rise from the bottom of the pelvis to the top of the head", found=f"{knots[0]:g} and {knots[-1]:g}",
             where=", ".join(sorted({case.dataset for case in cases})), fix="set bpr.steps higher, or bpr=none",
         )  # fmt: skip
-    return {"raw_zero": float(raw_zero), "raw_one": float(raw_one), "scans_with_zero": len(bottoms), "scans_with_one": len(tops)}
+    return {"knots": knots.tolist(), "scans_with_zero": len(bottoms), "scans_with_one": len(tops), "scans_with_both": len(between)}
 
 
 def _fit(

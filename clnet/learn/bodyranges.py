@@ -13,7 +13,7 @@ import numpy as np
 from clnet.atomic import write_json
 from clnet.data.store import PreparedCase
 from clnet.infer.bodypart import RECORD_FILE, WEIGHTS_FILE, BodyPartRange, BodyPartScorer, DecoderExtent
-from clnet.learn.bodypart import BodyPartTraining, train_scorer
+from clnet.learn.bodypart import NAME, BodyPartTraining, train_scorer
 from clnet.learn.target import Variants
 from clnet.learn.workshop import Workshop
 from clnet.types import Task
@@ -34,6 +34,7 @@ class BodyRanges:
         self.shop, self.training = shop, training
         self.folder: Path | None = None  # of the scorer
         self.scorer = ""  # its identity
+        self.limits = (training.minimum_margin, training.minimum_order) if training is not None else (0.0, 0.0)
         self.extents: dict[str, DecoderExtent] = {}
         self._scorer: BodyPartScorer | None = None
 
@@ -42,11 +43,10 @@ class BodyRanges:
         if self.training is None:
             return
         if self.folder is None:
-            name = f"body parts on {tasks[0].dataset}"
             identity = self.shop.identity(("bpr",), tasks[:1])
             cases = self.shop.cases(tasks[:1])[0]
-            build = partial(train_scorer, cases, self.training, seed=self.shop.seed)
-            self.folder = self.shop.built("bodypart", identity, build, name)
+            build = partial(train_scorer, cases, self.training, seed=self.shop.seed, progress=self.shop.progress, device=self.shop.device)
+            self.folder = self.shop.built("bodypart", identity, build, NAME)
             self.scorer = self.folder.name
         for task in tasks:
             self._add(task, variants)
@@ -54,27 +54,31 @@ class BodyRanges:
     def range_of(self, decoder: str) -> BodyPartRange | None:
         """None where nothing is known of the decoder."""
         known = self.extents.get(decoder)
-        return None if known is None else known.range()
+        return None if known is None else known.range(self.limits[0])
 
     def identity(self, decoder: str) -> list | None:
         """What a decoder's bounding depends on."""
         known = self.range_of(decoder)
-        return None if known is None else [self.scorer, known.lower, known.upper]
+        return None if known is None else [self.scorer, known.lower, known.upper, self.limits[1]]
 
     def inside(self, case: PreparedCase) -> dict[str, np.ndarray]:
-        """Decoder -> (z,) bool: slices of the case's native grid inside its range; decoders without one are missing."""
-        if not self.extents:
+        """Decoder -> (z,) bool: slices of the case's native grid inside its range; decoders without one are missing.
+
+        Empty for a scan whose scores do not rise regularly enough to mean anything.
+        """
+        prepared = self._slice_scores(case) if self.extents else None
+        if prepared is None:
             return {}
-        prepared = self._slice_scores(case)
         (start, stop), slices = case.crop_zyx[0], case.geometry.shape_zyx[0]
         place = (np.arange(slices) - start + 0.5) * (len(prepared) / (stop - start)) - 0.5  # slice centres on the prepared grid
         return self._inside(np.interp(place, np.arange(len(prepared)), prepared))
 
     def inside_prepared(self, case: PreparedCase) -> dict[str, np.ndarray]:
         """The same for the slices of the prepared grid, a slice wider at both ends: what interpolation to the native grid reads."""
-        if not self.extents:
+        scores = self._slice_scores(case) if self.extents else None
+        if scores is None:
             return {}
-        inside = self._inside(self._slice_scores(case))
+        inside = self._inside(scores)
         return {name: np.convolve(slices, [1, 1, 1], mode="same") > 0 for name, slices in inside.items()}
 
     def save(self, folder: Path) -> None:
@@ -83,23 +87,25 @@ class BodyRanges:
             return
         for file in (WEIGHTS_FILE, RECORD_FILE):
             shutil.copyfile(self.folder / file, folder / file)
-        write_json(folder / RANGES, {"scorer": self.scorer, "extents": {n: e.to_json() for n, e in self.extents.items()}})
+        extents = {name: own.to_json() for name, own in self.extents.items()}
+        write_json(folder / RANGES, {"scorer": self.scorer, "limits": self.limits, "extents": extents})
 
     def load(self, folder: Path) -> None:
         """Take over what `save` wrote, where there is anything."""
         if (folder / RANGES).exists():
             self.folder = folder
             known = json.loads((folder / RANGES).read_text())
-            self.scorer = known["scorer"]
+            self.scorer, self.limits = known["scorer"], tuple(known["limits"])
             self.extents = {name: DecoderExtent.from_json(own) for name, own in known["extents"].items()}
 
     def _add(self, task: Task, variants: Mapping[str, Variants]) -> None:
         labels = {name: [label.name for label in target.labels] for name, own in variants.items() if own.decoder.group != LESION
                   for target in own.targets.values() if task.dataset in target.datasets}  # fmt: skip
-        identity = self.shop.identity((), [task], scorer=self.scorer, labels=labels)
+        identity = self.shop.identity((), [task], scorer=self.scorer, labels=labels, minimum_order=self.limits[1])
 
         def build(place: Path) -> None:
-            known = [(case, self._slice_scores(case)) for case in self.shop.cases([task])[0]]
+            scored = [(case, self._slice_scores(case)) for case in self.shop.cases([task])[0]]
+            known = [(case, scores) for case, scores in scored if scores is not None]
             cases = {name: [DecoderExtent.of_case(case, own, scores) for case, scores in known] for name, own in labels.items()}
             found = {name: DecoderExtent.of(extents) for name, extents in cases.items()}
             write_json(place / "extents.json", {name: own.to_json() for name, own in found.items() if own.bottoms})
@@ -108,10 +114,13 @@ class BodyRanges:
         for name, known in json.loads((folder / "extents.json").read_text()).items():
             self.extents[name] = self.extents.get(name, DecoderExtent()).merged_with(DecoderExtent.from_json(known))
 
-    def _slice_scores(self, case: PreparedCase) -> np.ndarray:
+    def _slice_scores(self, case: PreparedCase) -> np.ndarray | None:
         if self._scorer is None:
             self._scorer = BodyPartScorer.load(self.folder, self.shop.device)
-        return self._scorer.slice_scores(case.image_hu(), case.spacing_mm)
+        image_hu = case.image_hu()
+        if self._scorer.order(image_hu, case.spacing_mm) < self.limits[1]:
+            return None
+        return self._scorer.slice_scores(image_hu, case.spacing_mm)
 
     def _inside(self, slice_scores: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: own.range().inside(slice_scores) for name, own in self.extents.items()}
+        return {name: own.range(self.limits[0]).inside(slice_scores) for name, own in self.extents.items()}

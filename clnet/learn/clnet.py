@@ -73,7 +73,7 @@ class CLNet:
     @property
     def seconds(self) -> float:
         """Spent on building what the last task needed, in this run or in an earlier one."""
-        return self.shop.seconds
+        return sum(self.shop.spent.values())
 
     def announce(self, tasks: Sequence[Task], together: bool = False) -> None:
         """Tell the progress line what lies ahead."""
@@ -86,7 +86,7 @@ class CLNet:
                 plan(given.title, lesson.training.steps if lesson else 0)
                 if self.pruning and name not in known:
                     rounds = sum(self.pruning.training(rate / 100).steps for rate in self.pruning.rates_percent)
-                    plan(f"pruning of {given.title}", rounds + self.pruning.recovery.steps)
+                    plan(given.pruning_title, rounds + self.pruning.recovery.steps)
                 known.add(name)
 
     def learn(self, task: Task) -> None:
@@ -98,7 +98,7 @@ class CLNet:
 
         Source: CL-Net A2 (universal setting: a decoder learns from all samples that carry its structures).
         """
-        self.shop.seconds = 0.0
+        self.shop.spent.clear()
         self.shop.encoded.forget()
         variants = self._variants(tasks)
         starts: dict[str, LearnedDecoder] = {}

@@ -16,6 +16,7 @@ from clnet.learn.validate import Validation
 from clnet.learn.workshop import Workshop
 from clnet.model.bank import SeparateDecoders
 from clnet.model.decoder import DecoderNetwork
+from clnet.model.encoder import Encoder
 from clnet.model.mask import Masks
 from clnet.model.sparse import save_sparse
 from clnet.model.support import Route
@@ -41,7 +42,16 @@ class Assignment:
     @property
     def title(self) -> str:
         """As the progress line has it."""
-        return f"decoder {self.name} on {'+'.join(task.dataset for task in self.tasks)}"
+        return f"decoder {self.name} on {self._datasets}"
+
+    @property
+    def pruning_title(self) -> str:
+        """The same for its pruning."""
+        return f"pruning {self.name} on {self._datasets}"
+
+    @property
+    def _datasets(self) -> str:
+        return self.tasks[0].dataset if len(self.tasks) == 1 else f"{len(self.tasks)} datasets"
 
     def identity(self) -> dict:
         """What a unit of this assignment depends on, beside the tasks' data."""
@@ -108,11 +118,12 @@ def update_decoder(
 
 def run_training(
     shop: Workshop, library: Library, given: Assignment, lesson: Lesson, folder: Path, network: DecoderNetwork, masks: Masks, *,
-    average: DecoderNetwork | None = None, alpha: float | None = None, rewind: Path | None = None, encoder=None, purpose: str = "",
+    average: DecoderNetwork | None = None, alpha: float | None = None, rewind: Path | None = None, encoder: Encoder | None = None,
+    purpose: str = "", title: str | None = None,
 ) -> DecoderNetwork | None:  # fmt: skip
     """One training of a decoder in `folder`, resumed where a killed call left it; returns the averaged decoder where there is an alpha.
 
-    purpose: tells trainings of one decoder apart, so that they draw different batches.
+    purpose: tells trainings of one decoder apart, so that they draw different batches; title: of the progress line.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = given.name
@@ -126,7 +137,7 @@ def run_training(
         rewind=rewind,
     )  # fmt: skip
     batches = shop.batches(shop.cases(given.tasks)[0], given.variants.targets, lesson, f"{name}{purpose}")
-    fit(module, batches, shop.trainer, folder, shop.progress, given.title, 1.0)
+    fit(module, batches, shop.trainer, folder, shop.progress, title or given.title, 1.0)
     return ema.module.network(name) if ema is not None else None
 
 

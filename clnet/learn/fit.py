@@ -82,7 +82,6 @@ def fit(
         first_epoch = steps_done(resumed) // epoch_steps
         loader = batch_loader(batches, epoch_steps, settings.workers, trainer.global_rank, trainer.world_size, first_epoch)
         trainer.fit(module, loader, ckpt_path=resumed)
-    progress.finish(name)
     if trainer.is_global_zero:
         for leftover in folder.glob("*.ckpt"):
             leftover.unlink()

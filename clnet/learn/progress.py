@@ -24,8 +24,9 @@ class RunProgress:
         self.planned[name] = cost
 
     def skip(self, name: str) -> None:
-        """The piece was finished in an earlier run."""
-        self.planned.pop(name, None)
+        """The piece is finished; one that an earlier run did is taken off the plan."""
+        if not self.done.get(name):
+            self.planned.pop(name, None)
 
     def advance(self, name: str, cost: float, note: str = "") -> None:
         """`cost` more of the piece is done; prints when the interval has passed."""

@@ -40,7 +40,8 @@ def draw_ticket(
         averaged = None
         if masks:
             training = replace(lesson, training=plan.recovery)
-            averaged = run_training(shop, library, given, training, folder / "recovery", network, masks, alpha=alpha, purpose=" recovery")
+            averaged = run_training(shop, library, given, training, folder / "recovery", network, masks, alpha=alpha, purpose=" recovery",
+                                    title=given.pruning_title)  # fmt: skip
             final = network if averaged is None else averaged
             record["dsc_after"] = search.score(final)
         if rank() == 0:
@@ -49,7 +50,7 @@ def draw_ticket(
             for place in (place for place in folder.iterdir() if place.is_dir()):
                 shutil.rmtree(place)
 
-    folder = shop.built("ticket", identity, build, f"pruning of {given.title}")
+    folder = shop.built("ticket", identity, build, given.pruning_title)
     record = json.loads((folder / RECORD).read_text())
     ticket = Ticket(record["rate"], len(record["rounds"]), record["dsc_before"], record["dsc_after"])
     files = pair(folder, (folder / "trained.safetensors").exists())
@@ -102,7 +103,8 @@ class _Search:
         rewind(smaller, dense, kept)
         training = replace(self.lesson, training=self.plan.training(rate))
         place.mkdir(parents=True, exist_ok=True)
-        run_training(self.shop, self.library, self.given, training, place, smaller, kept, purpose=f" {rate}")
+        run_training(self.shop, self.library, self.given, training, place, smaller, kept, purpose=f" {rate}",
+                     title=self.given.pruning_title)  # fmt: skip
         score = self.score(smaller)
         if rank() == 0:
             save_sparse(smaller, kept, place / "decoder.safetensors")

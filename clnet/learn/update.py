@@ -74,7 +74,7 @@ def prune_average(shop: Workshop, library: Library, given: Assignment, updated: 
             save_pair(folder, trained, averaged, masks)
             write_json(folder / RECORD, {"rate": pruning_rate(masks), "rounds": rounds, "dsc_before": before, "dsc_after": after})
 
-    folder = shop.built("ticket", identity, build, f"pruning of {given.title}")
+    folder = shop.built("ticket", identity, build, given.pruning_title)
     record = json.loads((folder / RECORD).read_text())
     ticket = replace(updated.ticket, rate=record["rate"], rounds=updated.ticket.rounds + record["rounds"], dsc_after=record["dsc_after"])
     return replace(updated, identity=folder.name, ticket=ticket, **pair(folder, True))

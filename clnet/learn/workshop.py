@@ -33,7 +33,7 @@ class NotBuilt(Exception):
 @dataclass
 class Workshop:
     """settings: the plain configuration by name, of which each unit's identity takes what it depends on. validation_share: of each
-    dataset's training cases, which nothing is trained on. seconds: spent on the units asked for so far, in this run or an earlier one.
+    dataset's training cases, which nothing is trained on. spent: unit -> seconds, of those asked for so far, in this run or an earlier one.
     encoded: features of validation cases, kept from one decoder to the next.
     """
 
@@ -46,7 +46,7 @@ class Workshop:
     progress: RunProgress
     seed: int
     validation_share: float = 0.0
-    seconds: float = 0.0
+    spent: dict[str, float] = field(default_factory=dict)
     encoded: Memory = field(default_factory=Memory)
     looking: bool = False
 
@@ -68,21 +68,24 @@ class Workshop:
         """The unit's folder; it is built where it is not there yet."""
         if self.store.finished(kind, identity):
             self.progress.skip(name)
+            folder = self.store.path(kind, identity)
         elif self.looking:
             raise NotBuilt
-        folder = self.store.build(kind, identity, build, collective=True)
-        self.seconds += self.store.seconds(kind, identity)
+        else:
+            folder = self.store.build(kind, identity, build, collective=True)
+            self.progress.finish(name)
+        self.spent[str(folder)] = self.store.seconds(kind, identity)
         return folder
 
     def is_done(self, job: Callable[[], object]) -> bool:
         """Whether all units that a job asks for are there already; builds none."""
-        self.looking, seconds = True, self.seconds
+        self.looking = True
         try:
             job()
         except NotBuilt:
             return False
         finally:
-            self.looking, self.seconds = False, seconds
+            self.looking = False
         return True
 
     def cases(self, tasks: Sequence[Task]) -> tuple[list[PreparedCase], list[PreparedCase]]:

@@ -23,12 +23,12 @@ SMALL = (
     "name=small", "order.steps=[chest,abdomen]", "augment=none", "trainer.threads=1", "trainer.prepare_workers=0", "evaluate.workers=1",
     "data.make.coarsen=4", "data.make.workers=1", "data.make.cases={chest: [1,1], abdomen: [2,1], lesion: [1,1]}",
     "scale.recipe.spacing_mm=[12,12,12]", "scale.network.features=[4,4,8,8]", "scale.decoder_width=4",
-    "bpr.steps=10", "bpr.slices=3", "bpr.slice_mm=12",
+    "bpr.steps=10", "bpr.slices=3", "bpr.slice_mm=12", "bpr.minimum_order=-1",
     "scale.network.summed_logits=false",  # heads that start at zero would predict background alone after two steps
     "scale.windows.patch_zyx=[16,16,16]", "scale.sampling.encoder.patch_zyx=[16,16,16]", "scale.sampling.decoder.patch_zyx=[16,16,16]",
     *(f"scale.training.{lesson}.{key}" for lesson, key in (("encoder", "epochs=2"), ("encoder", "steps_per_epoch=2"),
       ("new", "epochs=2"), ("new", "steps_per_epoch=1"), ("refine", "epochs=1"), ("refine", "steps_per_epoch=1"),
-      ("update", "epochs=1"), ("update", "steps_per_epoch=1"))),
+      ("update", "epochs=1"), ("update", "steps_per_epoch=1"), ("new", "warm_up_epochs=0"), ("refine", "warm_up_epochs=0"))),
 )  # fmt: skip
 
 

@@ -149,3 +149,17 @@ def test_another_seed_gives_other_numbers_on_the_same_data(first_run, tmp_path):
     assert not hashes[0] & hashes[1]
     scores = [[row["dsc"] for row in results.read(folder / "scores.csv") if row["step"] == 0] for folder in folders]
     assert len(scores[0]) == len(scores[1]) and scores[0] != scores[1]
+
+
+@pytest.mark.slow
+def test_all_at_once(first_run, tmp_path):
+    """scenario=universal, pruned, on the same phantom: one step, every decoder from all datasets, the table of a single step."""
+    rounds = [f"scale.training.{lesson}.{key}=1" for lesson in ("round", "recovery") for key in ("epochs", "steps_per_epoch")]
+    pruned = ("pruning=short", "pruning.max_drop_dsc_points=100", "validation_share=0.4", *rounds)
+    done = first_run.command("scenario=universal", *pruned, *first_run.sharing(tmp_path))
+    assert done.code == 0, done.err
+    scores = results.read(done.folder / "scores.csv")
+    assert {row["trained_on"] for row in scores} == {"all"} and {row["dataset"] for row in scores} == {CHEST, ABDOMEN}
+    decoders = results.read(done.folder / "decoders.csv")
+    assert len(decoders) == 13 and all(row["updated"] for row in decoders)
+    assert (done.folder / "report/report.html").exists()

@@ -47,10 +47,13 @@ def test_the_surer_of_two_organs_wins():
 
 
 def test_a_lesion_wins_over_its_organ_where_the_organ_can_be():
-    # Lesion M = 1, Y = 204/255 = 0.8: H = 0.8 * 0.2231 = 0.1785. Kidney M = 1 - 0.8/2 = 0.6, Y = 1: M Y = 0.6, H = 0.6 * 0.5108 = 0.3065.
+    # With the lesion's probability in (8). Lesion M = 1, Y = 204/255 = 0.8: H = 0.8 * 0.2231 = 0.1785.
+    # Kidney M = 1 - 0.8/2 = 0.6, Y = 1: M Y = 0.6, H = 0.6 * 0.5108 = 0.3065.
     # Beside it, lesion Y = 128/255 = 0.502: H = 0.346; kidney M = 0.749, Y = 1: H = 0.216: a lesion only half believed loses to it.
-    result = merged([(LESION, line(1, 1), line(204, 128)), (KIDNEY, line(1, 1), line(255, 255))], {"Kidney": np.array([True])})
-    assert result == {"Kidney_Lesion": [1, 0], "Kidney": [0, 1]}
+    # With 1 where it is predicted: kidney M = 0.5, Y = 1: H = 0.3466; the lesion's at 0.502 is 0.3459, just smaller.
+    predictions = [(LESION, line(1, 1), line(204, 128)), (KIDNEY, line(1, 1), line(255, 255))]
+    assert merged(predictions, {"Kidney": np.array([True])}, {"soft_lesions": True}) == {"Kidney_Lesion": [1, 0], "Kidney": [0, 1]}
+    assert merged(predictions, {"Kidney": np.array([True])}) == {"Kidney_Lesion": [1, 1], "Kidney": [0, 0]}
 
 
 def test_outside_its_organs_range_a_lesion_loses_to_any_organ_and_is_dropped_alone():
@@ -205,7 +208,7 @@ def reference(parts, predictions, inside, drop):
 def test_any_order_of_adding_gives_the_reference(seed, drop):
     parts, predictions, inside = random_scan(seed)
     expected = reference(parts, predictions, inside, drop)
-    rules = merging_rules(**MANY, drop_lesions_outside=drop)
+    rules = merging_rules(**MANY, drop_lesions_outside=drop, soft_lesions=True)
     rng = np.random.default_rng(100 + seed)
     for _ in range(6):
         merger = ScanMerger(rules, parts, inside, SHAPE)
@@ -235,7 +238,7 @@ def test_candidates_follow_equation_11_to_the_letter():
     entropy = np.stack([np.where(present[name], np.round(voxel_entropy(weight[name], y[name]), 12), np.inf) for name in level])
     winner = np.where(np.isinf(entropy).all(axis=0), 0, 1 + np.lexsort((-np.stack([y[n] for n in level]), entropy), axis=0)[0])
     parts = [LIVER, Part("Kidney", LIVER.labels, "k"), LESION]
-    merger = ScanMerger(merging_rules(**RULES, drop_lesions_outside=False), parts, {"Kidney": inside}, (size, 1, 1))
+    merger = ScanMerger(merging_rules(**RULES, drop_lesions_outside=False, soft_lesions=True), parts, {"Kidney": inside}, (size, 1, 1))
     for part in (parts[2], parts[0], parts[1]):
         merger.add(part, *(np.uint8(v).reshape(-1, 1, 1) for v in (present[part.name], present[part.name] * level[part.name])))
     assert (merger.set_map("abdomen").ravel() == winner).all()

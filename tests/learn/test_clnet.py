@@ -86,6 +86,16 @@ def test_supporters_are_known_before_and_kept_as_they_were(method, tasks):
     assert lesion.route.supporters == (kidney_before.identity,), "the snapshot"
 
 
+def test_seconds_are_those_of_the_last_task_each_unit_once(method, tasks):
+    own = method(supporting=Supporting())
+    own.learn(tasks[0])
+    units = [json.loads(path.read_text())["seconds"] for path in own.shop.store.root.glob("*/*/unit.json")]
+    assert own.seconds == pytest.approx(sum(units)) and len(units) == 3
+    own.learn(tasks[1])
+    both = [json.loads(path.read_text())["seconds"] for path in own.shop.store.root.glob("*/*/unit.json")]
+    assert own.seconds == pytest.approx(sum(both) - sum(units))
+
+
 def test_another_graph_is_another_yaml(method, tasks):
     own = method(supporting=Supporting(graph={"Kidney": ("Liver",)}))
     learned(own, tasks[:2])
