@@ -15,7 +15,7 @@ from clnet.errors import UsageError
 from clnet.learn.progress import RunProgress
 from clnet.units import UnitStore, versions
 from experiments import results, runfolder
-from experiments.pipeline import datasets, method_of
+from experiments.pipeline import LOCAL, datasets, method_of
 
 PLACES = {"outputs": "outputs", "units": "outputs/units", "data": "outputs/data", "runs": "outputs/runs", "run": None}
 
@@ -37,7 +37,7 @@ def export(cfg: Mapping) -> Path:
     if not (run / "model" / "method.json").is_file():
         raise UsageError("the run has no model yet", where=run, fix="finish the run first: the same command continues it")
     specs = datasets({**trained, "data": {**trained["data"], "make": None}})
-    method = method_of(trained, specs, UnitStore(output.parent), RunProgress())
+    method = method_of({**trained, "launcher": LOCAL}, specs, UnitStore(output.parent), RunProgress())
     method.load(run / "model")
     building = output.with_name(f".{output.name}.{os.getpid()}.partial")
     shutil.rmtree(building, ignore_errors=True)
@@ -57,7 +57,8 @@ def export(cfg: Mapping) -> Path:
 def _portable(cfg: Mapping) -> dict:
     """The configuration without places of the machine that trained."""
     slots = {slot: {**spec, "root": f"data/{slot}"} for slot, spec in cfg["data"]["datasets"].items()}
-    return {**cfg, "paths": PLACES, "run": None, "input": None, "output": None, "data": {**cfg["data"], "root": "data", "datasets": slots}}
+    data = {**cfg["data"], "root": "data", "datasets": slots}
+    return {**cfg, "paths": PLACES, "launcher": LOCAL, "run": None, "input": None, "output": None, "data": data}
 
 
 def _card(run: Path, cfg: Mapping, method) -> str:

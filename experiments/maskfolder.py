@@ -7,13 +7,13 @@ import shutil
 
 import numpy as np
 
-from clnet.atomic import replace_folder, write_json
+from clnet.atomic import replace_folder, write_json, write_text
 from clnet.data.writer import write_labels
 from clnet.infer.scanmerger import MergedScan
 from clnet.types import Geometry, Part
 from experiments.scans import Scan
 
-SETS_FILE = "sets.json"
+SETS_FILE, NOTE_FILE = "sets.json", "note.txt"
 
 
 class MaskFolder:
@@ -33,12 +33,19 @@ class MaskFolder:
             if mask.any():
                 self._write(f"{label.name}.nii.gz", mask.astype(np.uint8))
 
-    def finish(self, merged: MergedScan) -> None:
-        """Write the exclusive sets and publish the folder."""
+    def finish(self, merged: MergedScan, note: str) -> None:
+        """Write the exclusive sets and publish the folder; note: as in the header of the label map, of which scan and model it is."""
         for name, values in merged.sets().items():
             self._write(f"{name}.set.nii.gz", values)
         write_json(self.building / SETS_FILE, {name: {str(v): s for v, s in names.items()} for name, names in merged.names.items()})
+        write_text(self.building / NOTE_FILE, note)
         replace_folder(self.building, self.scan.masks)
 
     def _write(self, name: str, values: np.ndarray) -> None:
         write_labels(self.building / name, values, self.geometry, like=self.scan.image)
+
+
+def noted(scan: Scan) -> str | None:
+    """The note of a scan's folder of masks; None without a finished one."""
+    place = scan.masks / NOTE_FILE
+    return place.read_text() if place.is_file() else None

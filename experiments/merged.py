@@ -71,7 +71,8 @@ class MergedEvaluation:
         key = (part.identity, test.spec.name, str(ranges[part.name]))
         if key not in known:
             missing = [p for p in parts if p.name not in scored and (p.identity, test.spec.name, str(ranges[p.name])) not in known]
-            identity = {"parts": sorted([p.name, p.identity, ranges[p.name]] for p in missing), "data": test.identity}
+            rules = [self.rules.lesions, self.rules.drop_lesions_outside]
+            identity = {"parts": sorted([p.name, p.identity, ranges[p.name]] for p in missing), "rules": rules, "data": test.identity}
             body = snapshot.method.body
 
             def reach(case: PreparedCase) -> Mapping[str, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from clnet.anatomy import registry
@@ -13,7 +14,7 @@ from clnet.data.content import ContentHashes
 from clnet.data.dataset import DatasetSpec
 from clnet.data.prepare import prepare_dataset
 from clnet.data.store import PreparedCase
-from clnet.errors import UsageError
+from clnet.errors import ClnetError, UsageError
 from clnet.learn.fit import TrainerSettings
 from clnet.learn.progress import RunProgress
 from clnet.types import Task
@@ -21,10 +22,20 @@ from clnet.units import UnitStore
 from experiments.evaluate import Evaluation, TestSet
 from experiments.merged import MergedEvaluation
 
+LOCAL = {"_target_": "clnet.launch.LocalLauncher"}
+
 
 def made(node):
-    """Instantiate a configuration node; what comes out holds plain Python values only."""
-    return instantiate(node, _convert_="all")
+    """Instantiate a configuration node; what comes out holds plain Python values only.
+
+    Raises the ClnetError of what is made, as it is.
+    """
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ClnetError):
+            raise error.__cause__ from None
+        raise
 
 
 def datasets(cfg: Mapping, steps_only: bool = True) -> dict[str, DatasetSpec]:
@@ -81,6 +92,8 @@ def trainer_settings(cfg: Mapping) -> TrainerSettings:
 
 def method_of(cfg: Mapping, specs: Mapping[str, DatasetSpec], store: UnitStore, progress: RunProgress):
     """The configured method over the registry, with the decoders that the datasets declare."""
+    if cfg["launcher"] != LOCAL and (cfg["trainer"].get("devices") or 1) > 1:
+        raise UsageError("several devices train one decoder at a time", where="trainer.devices", fix="launcher=local, or trainer=gpu")
     known = registry.load().with_decoders(decoder for spec in specs.values() for decoder in spec.decoders)
     return made(cfg["method"])(
         registry=known, settings=method_settings(cfg), store=store, trainer=trainer_settings(cfg), progress=progress,
@@ -95,7 +108,7 @@ def method_settings(cfg: Mapping) -> dict:
         "network": scale["network"], "intensity": scale["intensity"], "windows": scale["windows"], "decoder_width": decoder["width"],
         **{f"decoder_{kind}": decoder[kind] for kind in ("new", "refine", "update")},
         **{name: cfg[name] for name in ("encoder", "augment", "pruning", "supporting", "validation_share", "bpr")},
-        "encoder_tuning": cfg["tuning"], "precision": cfg["trainer"]["precision"],
+        "encoder_tuning": cfg["tuning"], "trainer": [cfg["trainer"]["precision"], cfg["trainer"].get("devices") or 1],
     }  # fmt: skip
 
 
@@ -106,5 +119,9 @@ def evaluation_of(cfg: Mapping, store: UnitStore, progress: RunProgress) -> Eval
 
 
 def merged_evaluation_of(cfg: Mapping, evaluation: Evaluation) -> MergedEvaluation | None:
-    """The configured merging's evaluation; None without merging."""
-    return MergedEvaluation(made(cfg["merging"]), cfg["merging"], evaluation) if cfg["merging"] else None
+    """The configured merging's evaluation; None without merging. Raises UsageError for decoders that do not exist."""
+    if not cfg["merging"]:
+        return None
+    rules = made(cfg["merging"])
+    rules.check(registry.load().decoders)
+    return MergedEvaluation(rules, cfg["merging"], evaluation)

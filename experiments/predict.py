@@ -21,8 +21,8 @@ from clnet.infer.scanmerger import Anywhere, ScanMerging
 from clnet.learn.progress import RunProgress
 from clnet.units import UnitStore, key_of
 from experiments import runfolder
-from experiments.maskfolder import MaskFolder
-from experiments.pipeline import datasets, made, method_of
+from experiments.maskfolder import MaskFolder, noted
+from experiments.pipeline import LOCAL, datasets, made, method_of
 from experiments.scans import NOTE, Scan, find_scans, refuse_foreign
 
 LABELS_FILE = "labels.json"
@@ -66,6 +66,7 @@ class TrainedModel:
     def __init__(self, run: Path, hardware: Mapping, progress: RunProgress, masks: bool = False):
         cfg = runfolder.load(run)
         cfg["trainer"] = {**cfg["trainer"], **hardware, "precision": cfg["trainer"]["precision"]}
+        cfg["launcher"] = LOCAL
         cfg["data"] = {**cfg["data"], "make": None}  # descriptions of the datasets are enough; their files may be gone
         specs = datasets(cfg)
         self.method = method_of(cfg, specs, UnitStore(Path(cfg["paths"]["units"])), progress)
@@ -76,7 +77,7 @@ class TrainedModel:
         self.recipe = made(cfg["scale"]["recipe"])
         self.names = numbered(self.parts)
         rules = made(cfg["merging"]) if cfg["merging"] else MergingRules({}, {}, drop_lesions_outside=False)
-        body = getattr(self.method, "body", None) or Anywhere()
+        body = getattr(self.method, "body", Anywhere()) if cfg["merging"] else Anywhere()
         self.merging, self.masks = ScanMerging(rules, self.parts, body), masks
         self.identity = [_SCHEMA, [part.identity for part in self.parts], list(self.names.values()), self.recipe.identity(), cfg["merging"],
                          [body.identity(part.name) for part in self.parts]]  # fmt: skip
@@ -90,7 +91,7 @@ class TrainedModel:
         note = note_of(scan.labels) if scan.labels.is_file() else None
         if note is None or not scan.image.is_file():
             return False
-        return note == self._note(scan) and not file_faults(scan.labels) and (not self.masks or scan.masks.is_dir())
+        return note == self._note(scan) and not file_faults(scan.labels) and (not self.masks or noted(scan) == note)
 
     def label(self, scan: Scan, predictor: Callable) -> list[str]:
         """Make the scan's label map; returns the structures found. Raises DataError for a scan that the reader refuses."""
@@ -104,7 +105,7 @@ class TrainedModel:
                 if masks:
                     masks.add(part, label_map)
             if masks:
-                masks.finish(merged)
+                masks.finish(merged, self._note(scan))
         write_labels(scan.labels, combined.values, case.geometry, like=scan.image, note=self._note(scan))
         return combined.found()
 

@@ -38,6 +38,9 @@ class BodyRanges:
         self.extents: dict[str, DecoderExtent] = {}
         self._scorer: BodyPartScorer | None = None
 
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_scorer": None}  # other processes load their own
+
     def learn(self, tasks: Sequence[Task], variants: Mapping[str, Variants]) -> None:
         """Train the scorer on the first task's training cases, once, and add what all tasks' training labels say."""
         if self.training is None:
@@ -46,7 +49,7 @@ class BodyRanges:
             identity = self.shop.identity(("bpr",), tasks[:1])
             cases = self.shop.cases(tasks[:1])[0]
             build = partial(train_scorer, cases, self.training, seed=self.shop.seed, progress=self.shop.progress, device=self.shop.device)
-            self.folder = self.shop.built("bodypart", identity, build, NAME)
+            self.folder = self.shop.built("bodypart", identity, build, NAME, collective=False)
             self.scorer = self.folder.name
         for task in tasks:
             self._add(task, variants)
@@ -110,7 +113,7 @@ class BodyRanges:
             found = {name: DecoderExtent.of(extents) for name, extents in cases.items()}
             write_json(place / "extents.json", {name: own.to_json() for name, own in found.items() if own.bottoms})
 
-        folder = self.shop.built("extents", identity, build, f"body part ranges on {task.dataset}")
+        folder = self.shop.built("extents", identity, build, f"body part ranges on {task.dataset}", collective=False)
         for name, known in json.loads((folder / "extents.json").read_text()).items():
             self.extents[name] = self.extents.get(name, DecoderExtent()).merged_with(DecoderExtent.from_json(known))
 

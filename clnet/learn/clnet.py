@@ -15,6 +15,7 @@ from clnet.anatomy.registry import Registry
 from clnet.data.augment import Augmentation
 from clnet.data.intensity import Intensity
 from clnet.data.store import PreparedCase
+from clnet.errors import UsageError
 from clnet.infer.predict import PartNetwork, predict_parts
 from clnet.infer.window import Windows
 from clnet.launch import Launcher
@@ -57,6 +58,7 @@ class CLNet:
         supporting: Supporting | None = None, encoder_tuning: EncoderTuning | None = None, bpr: BodyPartTraining | None = None,
         name: str = "clnet",
     ):  # fmt: skip
+        _check(encoder, decoder, pruning, ema, supporting, encoder_tuning, validation_share)
         graph = supporting.graph if supporting is not None else None
         self.registry = registry if graph is None else registry.with_supporters(graph)
         self.name, self.launcher = name, launcher
@@ -98,6 +100,8 @@ class CLNet:
 
         Source: CL-Net A2 (universal setting: a decoder learns from all samples that carry its structures).
         """
+        if len(tasks) > 1 and self.encoder_tuning is not None:
+            raise UsageError("the encoder is tuned from one dataset to the next", where="tuning", fix="tuning=none, or scenario=continual")
         self.shop.spent.clear()
         self.shop.encoded.forget()
         variants = self._variants(tasks)
@@ -135,8 +139,16 @@ class CLNet:
         self.learned |= {name: decoder for name, decoder in starts.items() if name in self.learned}
         if self.encoder_tuning.shared:
             self.encoder = encoder
-            self.learned = {name: replace(own, route=replace(own.route, encoder=encoder.identity)) for name, own in self.learned.items()}
+            self.learned = {name: self._reading(encoder, own) for name, own in self.learned.items()}
         return starts
+
+    def _reading(self, encoder: LearnedEncoder, own: LearnedDecoder) -> LearnedDecoder:
+        """The same weights on another encoder: another decoder to all that know it by its identity."""
+        if own.route.encoder == encoder.identity:
+            return own
+        moved = replace(own, identity=f"{own.identity}@{encoder.identity}", route=replace(own.route, encoder=encoder.identity))
+        self.library.add(moved)
+        return moved
 
     def _assignment(self, tasks: Sequence[Task], variants: Variants, route: Route) -> Assignment:
         """With those of the tasks that annotate the decoder."""
@@ -237,3 +249,19 @@ class CLNet:
         """Take over what `save` wrote. Raises DataError where a file is missing or damaged."""
         self.encoder, self.learned = load_bundle(folder, self.library, self.registry)
         self.body.load(folder)
+
+
+def _check(
+    encoder: Lesson | None, decoder: DecoderPlan, pruning: LotteryTicket | None, ema: float | None, supporting: Supporting | None,
+    encoder_tuning: EncoderTuning | None, validation_share: float,
+) -> None:  # fmt: skip
+    """Raises UsageError for parts that do not go together."""
+    if pruning is not None and not validation_share:
+        raise UsageError("pruning is stopped by validation cases", where="validation_share=0", fix="validation_share=0.2, or pruning=none")
+    if pruning is not None and pruning.update_step_percent and ema is None:
+        raise UsageError("updates prune the average of a decoder", where="pruning.update_step_percent", fix="ema=default")
+    if supporting is not None and supporting.as_masks and encoder_tuning is not None:
+        raise UsageError("decoders that read masks have tuned encoders of their own", where="supporting=masks", fix="tuning=none")
+    if encoder is not None and encoder.joint and decoder.width(1) != decoder.width(100):
+        raise UsageError("decoders of a joint start are all alike", where="decoder.width",
+                         fix="decoder=default, or scale.joint_start=false")  # fmt: skip

@@ -23,7 +23,9 @@ from clnet.learn.training import SegmentationTraining
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """Hardware and bookkeeping; nothing here may change a result on a CPU (`threads` can, in the last bit).
+    """Hardware and bookkeeping; on a CPU nothing here but `devices` may change a result (`threads` can, in the last bit).
+
+    devices: each has batches of its own, so several make a step's batch that many times as large.
 
     checkpoint_every_epochs: how often a training can be continued from.
     """

@@ -112,4 +112,5 @@ class Library:
                 waiting += learned.route.supporters
         for key in sorted(wanted & self.encoders.keys()):
             encoders[key] = self.encoder(key)
-        return Paths(encoders, decoders, known)
+        background = {key: self.decoders[key].target.groups[0] for key in known if not self.decoders[key].decoder.nested}
+        return Paths(encoders, decoders, known, background)

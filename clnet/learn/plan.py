@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from clnet.errors import UsageError
 from clnet.learn.batches import Sampling
 from clnet.learn.optim import Training
 
@@ -65,10 +66,10 @@ class LotteryTicket:
 
 
 def lottery_ticket(rates_percent: Sequence[float], round: Mapping, recovery: Mapping, optimizer: Callable, **values) -> LotteryTicket:
-    """The plan out of plain values. Raises ValueError for rates that do not rise from above 0 to below 100."""
+    """The plan out of plain values. Raises UsageError for rates that do not rise from above 0 to below 100."""
     rates = tuple(float(rate) for rate in rates_percent)
     if not rates or list(rates) != sorted(set(rates)) or rates[0] <= 0 or rates[-1] >= 100:
-        raise ValueError(f"rates_percent must rise from above 0 to below 100: {list(rates)}")
+        raise UsageError("pruning rates must rise from above 0 to below 100", where="pruning.rates_percent", found=list(rates))
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return LotteryTicket(rates, Training(optimizer=optimizer, **round), Training(optimizer=optimizer, **recovery), **values)
 

@@ -33,9 +33,9 @@ def decoder_rows(library: Library, learned: Mapping[str, LearnedDecoder], update
 
 
 def nominal_share(library: Library, state: LearnedDecoder) -> float:
-    """1 - T for a full decoder; a narrower one counts by the share of a full one's convolution weights that it has."""
+    """1 - T for a full decoder, projections for its supporters included; a narrower one counts by its share of a full one's weights."""
     network = library.decoder(state)[0]
-    full = DecoderNetwork(library.shape, len(network.heads[0].bias), None)
+    full = DecoderNetwork(library.shape, len(network.heads[0].bias), None, [None] * len(state.route.features))
     kept, possible = (sum(int((p != 0).sum()) for p in prunable(network).values()), sum(p.numel() for p in prunable(full).values()))
     return kept / possible
 

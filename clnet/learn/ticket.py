@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from clnet.atomic import write_json
-from clnet.learn.decoder import Assignment, pair, run_training, save_pair, validation_of
+from clnet.learn.decoder import Assignment, pair, run_training, save_pair, taught, validation_of
 from clnet.learn.library import LearnedDecoder, Library, Ticket
 from clnet.learn.plan import Lesson, LotteryTicket
 from clnet.learn.validate import band_mean
@@ -32,7 +32,8 @@ def draw_ticket(
     lesson: gives the sampling; the plan has the trainings. Without a validation case that shows any of its structures a decoder is not
     pruned. Source: CL-Net 4.3, A4; NOTES.md 10 to 13 (the average begins as the pruned decoder and sees the recovery).
     """
-    identity = shop.identity(("pruning", "windows"), given.tasks, dense=dense.identity, ema=alpha)
+    read = {"dense": dense.identity, "sampling": lesson.sampling, "ema": alpha}
+    identity = shop.identity(("pruning", "windows"), given.tasks, **given.identity(), **read)
 
     def build(folder: Path) -> None:
         search = _Search(shop, library, given, lesson, plan, folder)
@@ -54,7 +55,7 @@ def draw_ticket(
     record = json.loads((folder / RECORD).read_text())
     ticket = Ticket(record["rate"], len(record["rounds"]), record["dsc_before"], record["dsc_after"])
     files = pair(folder, (folder / "trained.safetensors").exists())
-    return replace(dense, identity=folder.name, rewind=None, ticket=ticket, **files)
+    return replace(dense, identity=folder.name, labels=taught(dense.labels, given), rewind=None, ticket=ticket, **files)
 
 
 @dataclass
@@ -94,7 +95,7 @@ class _Search:
 
     def _round(self, dense: LearnedDecoder, network: DecoderNetwork, masks: Masks, rate: float) -> tuple[DecoderNetwork, Masks, float]:
         """Prune by the trained weights, rewind what is kept to the weights after the warm-up, train, validate."""
-        place = self.folder / f"rate_{100 * rate:.1f}"
+        place = self.folder / f"rate_{rate!r}"
         smaller = self.library.new_decoder(dense.decoder, dense.route)
         if (place / RECORD).exists():
             kept = load_sparse(smaller, place / "decoder.safetensors")

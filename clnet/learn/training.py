@@ -48,12 +48,12 @@ class SegmentationTraining(LightningModule):
         self.rewind = rewind
         self.bad_steps = 0
         self.last_loss = math.nan
-        hold_masks(self.decoders.decoders, self.masks)
 
     def on_fit_start(self) -> None:
         for module in (*self.frozen.networks(), self):
             with_fast_layout(module, self.device)
         self.masks = {name: kept.to(self.device) for name, kept in self.masks.items()}
+        hold_masks(self.decoders.decoders, self.masks)
 
     def on_train_epoch_start(self) -> None:
         if self.current_epoch != self.settings.warm_up_epochs:

@@ -15,7 +15,6 @@ from clnet.learn.validate import band_mean
 from clnet.learn.workshop import Workshop
 from clnet.model.mask import apply_masks, choose_masks, prunable, pruning_rate
 from clnet.model.support import Route
-from clnet.units import rank
 
 
 def refreshed_route(
@@ -38,7 +37,7 @@ def refreshed_route(
         taken = bool(values[0]) and 100 * (scores[0] - scores[1]) <= plan.max_drop_dsc_points + ROUNDING
         write_json(folder / "supporters.json", {"dsc_snapshots": scores[0], "dsc_present": scores[1], "taken": taken})
 
-    folder = shop.built("supporters", identity, build, f"supporters of {given.title}")
+    folder = shop.built("supporters", identity, build, f"supporters of {given.title}", collective=False)
     return route if json.loads((folder / "supporters.json").read_text())["taken"] else before.route
 
 
@@ -70,11 +69,12 @@ def prune_average(shop: Workshop, library: Library, given: Assignment, updated: 
             masks, after = kept, score
         for network in (averaged, trained):
             apply_masks(network, masks)
-        if rank() == 0:
-            save_pair(folder, trained, averaged, masks)
-            write_json(folder / RECORD, {"rate": pruning_rate(masks), "rounds": rounds, "dsc_before": before, "dsc_after": after})
+        save_pair(folder, trained, averaged, masks)
+        write_json(folder / RECORD, {"rate": pruning_rate(masks), "rounds": rounds, "dsc_before": before, "dsc_after": after})
 
-    folder = shop.built("ticket", identity, build, given.pruning_title)
+    folder = shop.built("ticket", identity, build, given.pruning_title, collective=False)
     record = json.loads((folder / RECORD).read_text())
-    ticket = replace(updated.ticket, rate=record["rate"], rounds=updated.ticket.rounds + record["rounds"], dsc_after=record["dsc_after"])
+    ticket = replace(updated.ticket, rate=record["rate"], rounds=updated.ticket.rounds + record["rounds"])
+    if record["dsc_after"] is not None:
+        ticket = replace(ticket, dsc_after=record["dsc_after"])
     return replace(updated, identity=folder.name, ticket=ticket, **pair(folder, True))

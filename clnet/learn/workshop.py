@@ -60,19 +60,19 @@ class Workshop:
 
     def identity(self, settings: Sequence[str], tasks: Sequence[Task], **more) -> dict:
         """Identity of a unit that depends on these settings, the seed, the tasks' training cases, and more."""
-        common = ("network", "decoder_width", "augment", "intensity", "precision", "validation_share")
+        common = ("network", "decoder_width", "augment", "intensity", "trainer", "validation_share")
         chosen = {name: self.settings[name] for name in (*common, *settings)}
         return {"settings": chosen, "seed": self.seed, "data": [task.identity for task in tasks], **more}
 
-    def built(self, kind: str, identity: Mapping, build: Callable[[Path], None], name: str) -> Path:
-        """The unit's folder; it is built where it is not there yet."""
+    def built(self, kind: str, identity: Mapping, build: Callable[[Path], None], name: str, collective: bool = True) -> Path:
+        """The unit's folder; it is built where it is not there yet. collective: by all processes that train together, not by one alone."""
         if self.store.finished(kind, identity):
             self.progress.skip(name)
             folder = self.store.path(kind, identity)
         elif self.looking:
             raise NotBuilt
         else:
-            folder = self.store.build(kind, identity, build, collective=True)
+            folder = self.store.build(kind, identity, build, collective=collective)
             self.progress.finish(name)
         self.spent[str(folder)] = self.store.seconds(kind, identity)
         return folder

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -39,11 +39,15 @@ class Route:
 
 @dataclass(frozen=True)
 class Paths:
-    """Encoders and decoders by key, and the route to each decoder; none of them learns here."""
+    """Encoders and decoders by key, and the route to each decoder; none of them learns here.
+
+    background: the channels of a decoder that mean background: the first, and those of structures that it was never taught.
+    """
 
     encoders: Mapping[str, Encoder]
     decoders: Mapping[str, DecoderNetwork]
     routes: Mapping[str, Route]
+    background: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def networks(self) -> list[torch.nn.Module]:
         """All of them."""
@@ -82,13 +86,17 @@ class Pass:
 
     def input(self, route: Route) -> Tensor:
         """(batch, channel, z, y, x): the image, and the supporters' foreground where it comes as masks."""
-        masks = [foreground(self.output(key).logits[0], self.paths.decoders[key].nested) for key in route.masks]
+        known = ((self.output(key).logits[0], self.paths.decoders[key].nested, self.paths.background.get(key, (0,))) for key in route.masks)
+        masks = [foreground(*own) for own in known]
         return torch.cat((self.image, *masks), dim=1) if masks else self.image
 
 
-def foreground(logits: Tensor, nested: bool) -> Tensor:
-    """(batch, 1, z, y, x) float, 1 where any structure is predicted; logits: background first, or structures alone where nested."""
-    found = (logits > 0).any(1) if nested else logits.argmax(1) > 0
+def foreground(logits: Tensor, nested: bool, background: Sequence[int] = (0,)) -> Tensor:
+    """(batch, 1, z, y, x) float, 1 where any structure is predicted: the background channels together have less than one half.
+
+    logits: (batch, channel, z, y, x), structures alone where nested; background: ignored there.
+    """
+    found = (logits > 0).any(1) if nested else logits.softmax(1)[:, list(background)].sum(1) < 0.5
     return found[:, None].to(logits.dtype)
 
 
@@ -98,4 +106,5 @@ def for_inference(paths: Paths, move: Callable[[torch.nn.Module], torch.nn.Modul
         {key: move(network.eval().requires_grad_(False)) for key, network in paths.encoders.items()},
         {key: move(network.eval().requires_grad_(False)) for key, network in paths.decoders.items()},
         paths.routes,
+        paths.background,
     )

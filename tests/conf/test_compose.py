@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from experiments import overrides
+from experiments.pipeline import made
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 GROUPS = overrides.groups(CONF)
@@ -81,3 +82,15 @@ def test_launcher_reaches_hydra():
 def test_trainers_differ_in_values_only():
     trainers = [composed(f"trainer={name}")["trainer"] for name in overrides.choices(CONF, "trainer")]
     assert len({tuple(trainer) for trainer in trainers}) == 1
+
+
+PARTS = [(group, name) for group in ("decoder", "pruning", "supporting", "tuning", "bpr", "merging", "scenario", "ema")
+         for name in overrides.choices(CONF, group)]  # fmt: skip
+
+
+@pytest.mark.parametrize("group,name", PARTS, ids=lambda value: value)
+def test_every_part_can_be_made(group, name):
+    part = composed(f"{group}={name}", "scale=small")[group]
+    assert (part is None) == (name == "none")
+    if isinstance(part, dict):
+        assert made(part) is not None

@@ -57,7 +57,7 @@ class Scorer:
 def body(tmp_path, monkeypatch):
     """With a scorer that knows the height of each slice, and units that are built at once."""
 
-    def built(kind, identity, build, name):
+    def built(kind, identity, build, name, collective):
         place = tmp_path / f"{kind}-{len(list(tmp_path.iterdir()))}"
         place.mkdir()
         build(place)

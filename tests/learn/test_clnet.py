@@ -30,7 +30,7 @@ STEPS = {"lr": 0.01, "epochs": 1, "steps_per_epoch": 2}
 FIRST = (Label("Liver", ("Liver",), (1,)), Label("Kidney_L", ("Kidney_L",), (2,)))
 SECOND = (Label("Kidney_L", ("Kidney_L",), (2,)), Label("Kidney_R", ("Kidney_R",), (3,)), Label("Kidney_Lesion", ("Kidney_Lesion",), (1,)))
 THIRD = (Label("HepaticVessel", ("HepaticVessel",), (3,)), Label("Liver", ("Liver",), (1,)))
-SETTINGS = ("network", "decoder_width", "augment", "intensity", "precision", "validation_share", "windows", "pruning", "decoder_new",
+SETTINGS = ("network", "decoder_width", "augment", "intensity", "trainer", "validation_share", "windows", "pruning", "decoder_new",
             "decoder_refine", "decoder_update", "supporting", "encoder", "encoder_tuning", "bpr")  # fmt: skip
 
 
@@ -154,6 +154,8 @@ def test_tuning_the_encoder(method, tasks, shared):
     encoders = {name: state.route.encoder for name, state in own.learned.items()}
     assert (encoders["Liver"] == encoders["Kidney"]) == shared and encoders["Kidney"] == encoders["Kidney_Lesion"]
     liver = {part.name: part.identity for part in own.parts()}["Liver"]
+    reached = own.library.paths([], [own.learned["Liver"].identity])
+    assert set(reached.encoders) == {encoders["Liver"]}, "what prediction loads"
     plain = method()
     learned(plain, tasks[:1])
     assert ({part.name: part.identity for part in plain.parts()}["Liver"] != liver) == shared, "its predictions change with the encoder"
@@ -182,6 +184,18 @@ def test_without_an_average_updates_move_further(method, tasks):
             return float(sum((a - b).square().sum() for a, b in zip(before.parameters(), after.parameters(), strict=True)))
 
     assert 0 < moved(0.99) < moved(0.5) < moved(None)
+
+
+def test_parts_that_do_not_go_together_are_refused(method, tasks):
+    pruning = lottery_ticket([80], STEPS, STEPS, SGD, update_step_percent=0.1)
+    tuning = EncoderTuning(method().encoder_lesson)
+    for parts in ({"pruning": pruning, "ema": 0.9}, {"pruning": pruning, "validation_share": 0.4},
+                  {"supporting": Supporting(as_masks=True), "encoder_tuning": tuning}):  # fmt: skip
+        with pytest.raises(UsageError) as error:
+            method(**parts)
+        assert error.value.where and error.value.fix
+    with pytest.raises(UsageError, match="from one dataset to the next"):
+        method(encoder_tuning=tuning).learn_together(tasks)
 
 
 def test_footprint_counts_nominally(method, tasks):

@@ -10,6 +10,7 @@ import torch
 
 from clnet.data.augment import Augmentation
 from clnet.data.intensity import Intensity
+from clnet.errors import UsageError
 from clnet.infer.window import Windows
 from clnet.learn import ticket as tickets
 from clnet.learn.decoder import Assignment, train_decoder, update_decoder
@@ -35,7 +36,7 @@ KIDNEY = Decoder("Kidney", "Abdomen", ("Kidney_L", "Kidney_R"))
 LABELS = (Label("Kidney_L", ("Kidney_L",), (2,)), Label("Kidney_R", ("Kidney_R",), (3,)))
 SGD = partial(torch.optim.SGD, momentum=0.99, nesterov=True, weight_decay=1e-2)
 PLAN = {"round": {"lr": 0.01, "epochs": 2, "steps_per_epoch": 2}, "recovery": {"lr": 0.01, "epochs": 2, "steps_per_epoch": 2}}
-KEYS = ("network", "decoder_width", "augment", "intensity", "precision", "validation_share", "windows", "pruning", "decoder_new",
+KEYS = ("network", "decoder_width", "augment", "intensity", "trainer", "validation_share", "windows", "pruning", "decoder_new",
         "decoder_update", "supporting")  # fmt: skip
 
 
@@ -137,7 +138,7 @@ def test_steps_grow_with_the_rate(bench):
 
 @pytest.mark.parametrize("rates", [[], [80, 80], [90, 80], [0, 50], [50, 100]])
 def test_a_schedule_rises_inside_0_to_100(rates):
-    with pytest.raises(ValueError, match="must rise"):
+    with pytest.raises(UsageError, match="must rise"):
         lottery_ticket(rates, PLAN["round"], PLAN["recovery"], SGD)
 
 

@@ -10,7 +10,7 @@ import torch
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
-from clnet.model.support import Pass, Paths, Route, for_inference
+from clnet.model.support import Pass, Paths, Route, for_inference, foreground
 
 SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
 IMAGE = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -52,6 +52,9 @@ def test_supporters_are_heard(paths):
 def test_masks_are_the_foreground_of_the_supporter(paths):
     route = paths.routes["masked"]
     channels = Pass(paths, IMAGE).input(route)
-    expected = (Pass(paths, IMAGE).output("eye").logits[0].argmax(1) > 0).float()
+    expected = (Pass(paths, IMAGE).output("eye").logits[0].softmax(1)[:, 0] < 0.5).float()
     assert channels.shape == (2, 2, 4, 8, 8) and torch.equal(channels[:, 0], IMAGE[:, 0]) and torch.equal(channels[:, 1], expected)
+    logits = torch.tensor([1.0, 1.5, 0.0]).reshape(1, 3, 1, 1, 1)  # probabilities 0.33, 0.55, 0.12
+    assert foreground(logits, False).item() == 1 and foreground(logits, False, (0, 2)).item() == 1  # 0.67 and 0.55 of foreground
+    assert foreground(logits, False, (0, 1)).item() == 0, "the channel of a structure that was never taught is background"
     assert Pass(paths, IMAGE).supports(route) == [] and Pass(paths, IMAGE).input(paths.routes["nerve"]) is IMAGE
