@@ -80,7 +80,7 @@ class _Search:
     def prune(self, dense: LearnedDecoder) -> tuple[DecoderNetwork, Masks, dict]:
         """The pruned decoder, its masks (empty: nothing could be pruned) and the record of all rounds."""
         network, masks = self.library.decoder(dense)
-        before = self.score(network)
+        before = self._scored(network, self.folder / "unpruned")
         record = {"dsc_before": before, "dsc_after": before, "rounds": []}
         if before is None:
             return network, masks, record
@@ -97,20 +97,27 @@ class _Search:
         """Prune by the trained weights, rewind what is kept to the weights after the warm-up, train, validate."""
         place = self.folder / f"rate_{rate!r}"
         smaller = self.library.new_decoder(dense.decoder, dense.route)
-        if (place / RECORD).exists():
+        if (place / "decoder.safetensors").exists():
             kept = load_sparse(smaller, place / "decoder.safetensors")
-            return smaller, kept, json.loads((place / RECORD).read_text())["dsc"]
+            return smaller, kept, self._scored(smaller, place)
         kept = choose_masks(prunable(network), rate, within=masks or None)
         rewind(smaller, dense, kept)
         training = replace(self.lesson, training=self.plan.training(rate))
-        place.mkdir(parents=True, exist_ok=True)
         run_training(self.shop, self.library, self.given, training, place, smaller, kept, purpose=f" {rate}",
                      title=self.given.pruning_title)  # fmt: skip
-        score = self.score(smaller)
         if rank() == 0:
             save_sparse(smaller, kept, place / "decoder.safetensors")
+        return smaller, kept, self._scored(smaller, place)
+
+    def _scored(self, network: DecoderNetwork, place: Path) -> float | None:
+        """The score, which is noted in `place`: it can take as long as a round, and must not change from one attempt to the next."""
+        if (place / RECORD).exists():
+            return json.loads((place / RECORD).read_text())["dsc"]
+        score = self.score(network)
+        if rank() == 0:
+            place.mkdir(parents=True, exist_ok=True)
             write_json(place / RECORD, {"dsc": score})
-        return smaller, kept, score
+        return score
 
 
 def rewind(network: DecoderNetwork, dense: LearnedDecoder, masks: Masks) -> None:

@@ -34,7 +34,7 @@ class NotBuilt(Exception):
 class Workshop:
     """settings: the plain configuration by name, of which each unit's identity takes what it depends on. validation_share: of each
     dataset's training cases, which nothing is trained on. spent: unit -> seconds, of those asked for so far, in this run or an earlier one.
-    encoded: features of validation cases, kept from one decoder to the next.
+    encoded: features of validation cases, kept from one decoder to the next. divided: a task's cases to learn from and to validate on.
     """
 
     augmentation: Augmentation
@@ -49,6 +49,7 @@ class Workshop:
     spent: dict[str, float] = field(default_factory=dict)
     encoded: Memory = field(default_factory=Memory)
     looking: bool = False
+    divided: dict[str, tuple[list[PreparedCase], list[PreparedCase]]] = field(default_factory=dict)
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "encoded": Memory()}  # other processes compute their own
@@ -90,7 +91,10 @@ class Workshop:
 
     def cases(self, tasks: Sequence[Task]) -> tuple[list[PreparedCase], list[PreparedCase]]:
         """Cases to learn from and cases to validate on."""
-        parts = [held_out(task.cases, self.validation_share) for task in tasks]
+        for task in tasks:
+            if task.identity not in self.divided:
+                self.divided[task.identity] = held_out(task.cases, self.validation_share)
+        parts = [self.divided[task.identity] for task in tasks]
         return [case for part in parts for case in part[0]], [case for part in parts for case in part[1]]
 
     def batches(
