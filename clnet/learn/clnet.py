@@ -21,7 +21,7 @@ from clnet.infer.window import Windows
 from clnet.launch import Launcher
 from clnet.learn.bodypart import BodyPartTraining
 from clnet.learn.bodyranges import BodyRanges
-from clnet.learn.bundle import load_bundle, save_bundle
+from clnet.learn.bundle import load_bundle, reachable, save_bundle
 from clnet.learn.decoder import Assignment, train_decoder, update_decoder
 from clnet.learn.encoder import encoder_cost, learn_encoder, tune_encoder
 from clnet.learn.fit import TrainerSettings
@@ -228,9 +228,14 @@ class CLNet:
                        device=device)  # fmt: skip
 
     def hashes(self) -> dict[str, str]:
-        """Content hash of the encoder's and of every decoder's weights, read anew from their files."""
-        decoders = {name: weights_sha256(self.library.decoder(state)[0]) for name, state in self.learned.items()}
-        return {"encoder": weights_sha256(self.library.encoder(self.encoder.identity)), **decoders}
+        """Content hash of all that prediction loads, read anew from the files: encoder, decoders, and what else these read."""
+        encoders, decoders = reachable(self.library, self.learned)
+        names = {state.identity: name for name, state in self.learned.items()} | {self.encoder.identity: "encoder"}
+        found = {"encoder": weights_sha256(self.library.encoder(self.encoder.identity))}
+        found |= {names.get(key, f"encoder {key}"): weights_sha256(self.library.encoder(key)) for key in encoders}
+        for key, state in decoders.items():
+            found[names.get(key, f"{state.decoder.name} {key}")] = weights_sha256(self.library.decoder(state)[0])
+        return found
 
     def decoder_rows(self) -> list[dict]:
         """One row per decoder for decoders.csv."""
