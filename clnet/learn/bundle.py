@@ -11,15 +11,15 @@ from pathlib import Path
 from clnet.anatomy.registry import Registry
 from clnet.atomic import replace_atomically, write_json
 from clnet.errors import DataError
-from clnet.learn.library import LearnedDecoder, LearnedEncoder, Library
+from clnet.learn.archive import Archive, LearnedDecoder, LearnedEncoder
 from clnet.model.support import Route
 from clnet.types import Label
 
 
-def save_bundle(folder: Path, library: Library, encoder: LearnedEncoder, learned: Mapping[str, LearnedDecoder]) -> None:
+def save_bundle(folder: Path, archive: Archive, encoder: LearnedEncoder, learned: Mapping[str, LearnedDecoder]) -> None:
     """Link (or copy) the weights into `folder` and describe them in `method.json`; the folder can be moved or sent."""
     folder.mkdir(parents=True, exist_ok=True)
-    encoders, decoders = reachable(library, learned)
+    encoders, decoders = reachable(archive, learned)
     encoders[encoder.identity] = encoder
     names = {state.identity: name for name, state in learned.items()}
     described: dict = {"encoder": encoder.identity, "encoders": {}, "decoders": {}}
@@ -39,8 +39,8 @@ def save_bundle(folder: Path, library: Library, encoder: LearnedEncoder, learned
     write_json(folder / "method.json", described)
 
 
-def load_bundle(folder: Path, library: Library, registry: Registry) -> tuple[LearnedEncoder, dict[str, LearnedDecoder]]:
-    """What `save_bundle` wrote, added to the library. Raises DataError where the description or a weight file is missing."""
+def load_bundle(folder: Path, archive: Archive, registry: Registry) -> tuple[LearnedEncoder, dict[str, LearnedDecoder]]:
+    """What `save_bundle` wrote, added to the archive. Raises DataError where the description or a weight file is missing."""
     try:
         description = json.loads((folder / "method.json").read_text())
     except (OSError, ValueError) as error:
@@ -50,20 +50,20 @@ def load_bundle(folder: Path, library: Library, registry: Registry) -> tuple[Lea
     if missing:
         raise DataError("weight files are missing", where=folder, found=", ".join(missing), fix="run the same command again")
     for identity, entry in description["encoders"].items():
-        library.add(LearnedEncoder(folder / entry["file"], identity, entry["more_channels"]))
+        archive.add(LearnedEncoder(folder / entry["file"], identity, entry["more_channels"]))
     learned = {}
     for identity, entry in description["decoders"].items():
         labels = tuple(Label(label, tuple(structures)) for label, structures in entry["labels"])
         route = Route(entry["encoder"], tuple(entry["supporters"]), entry["as_masks"])
         state = LearnedDecoder(registry.decoders[entry["decoder"]], folder / entry["file"], identity, labels, route)
-        library.add(state)
+        archive.add(state)
         if entry["current"]:
             learned[state.decoder.name] = state
-    return library.encoders[description["encoder"]], learned
+    return archive.encoders[description["encoder"]], learned
 
 
 def reachable(
-    library: Library, learned: Mapping[str, LearnedDecoder]
+    archive: Archive, learned: Mapping[str, LearnedDecoder]
 ) -> tuple[dict[str, LearnedEncoder], dict[str, LearnedDecoder]]:
     """Encoders and decoders, by identity, that prediction loads: the learned ones, then what only supports them."""
     encoders: dict[str, LearnedEncoder] = {}
@@ -72,8 +72,8 @@ def reachable(
     while waiting:
         state = waiting.pop(0)
         decoders.setdefault(state.identity, state)
-        encoders.setdefault(state.route.encoder, library.encoders[state.route.encoder])
-        waiting += [library.decoders[key] for key in state.route.supporters if key not in decoders]
+        encoders.setdefault(state.route.encoder, archive.encoders[state.route.encoder])
+        waiting += [archive.decoders[key] for key in state.route.supporters if key not in decoders]
     return encoders, decoders
 
 

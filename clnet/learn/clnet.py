@@ -19,13 +19,13 @@ from clnet.errors import UsageError
 from clnet.infer.predict import PartNetwork, predict_parts
 from clnet.infer.window import Windows
 from clnet.launch import Launcher
+from clnet.learn.archive import Archive, LearnedDecoder, LearnedEncoder
 from clnet.learn.bodypart import BodyPartTraining
 from clnet.learn.bodyranges import BodyRanges
 from clnet.learn.bundle import load_bundle, reachable, save_bundle
 from clnet.learn.decoder import Assignment, train_decoder, update_decoder
 from clnet.learn.encoder import encoder_cost, learn_encoder, tune_encoder
 from clnet.learn.fit import TrainerSettings
-from clnet.learn.library import LearnedDecoder, LearnedEncoder, Library
 from clnet.learn.plan import DecoderPlan, EncoderTuning, Lesson, LotteryTicket, Supporting
 from clnet.learn.progress import RunProgress
 from clnet.learn.size import decoder_rows, footprint
@@ -65,7 +65,7 @@ class CLNet:
         self.encoder_lesson, self.plan = encoder, decoder
         self.pruning, self.ema, self.supporting, self.encoder_tuning = pruning, ema, supporting, encoder_tuning
         self.shop = Workshop(augmentation, intensity, windows, dict(settings), store, trainer, progress, seed, validation_share)
-        self.library = Library(shape, intensity.channels, decoder.width)
+        self.archive = Archive(shape, intensity.channels, decoder.width)
         self.body = BodyRanges(self.shop, bpr)
         self.encoder: LearnedEncoder | None = None
         self.learned: dict[str, LearnedDecoder] = {}
@@ -109,8 +109,8 @@ class CLNet:
         changed = []
         if self.encoder is None:
             first = self._variants(tasks[:1])
-            self.encoder, starts = learn_encoder(self.shop, self.library, tasks[0], first, self.encoder_lesson)
-            self.library.add(self.encoder)
+            self.encoder, starts = learn_encoder(self.shop, self.archive, tasks[0], first, self.encoder_lesson)
+            self.archive.add(self.encoder)
             self.trunk = next(iter(starts.values())) if self.encoder_lesson.joint else None
             kind = "refine"
         else:
@@ -118,7 +118,7 @@ class CLNet:
             if self.encoder_tuning is not None:
                 starts, changed = self._tune(tasks, variants), ["encoder"]
         for decoder in (*starts.values(), *([self.trunk] if self.trunk else [])):
-            self.library.add(decoder)
+            self.archive.add(decoder)
         for _, wave in groupby(variants, key=lambda name: self.registry.decoders[name].fl_level):
             jobs = {name: partial(self._learn_decoder, tasks, variants[name], starts.get(name), kind if name in starts else "new")
                     for name in wave}  # fmt: skip
@@ -134,8 +134,8 @@ class CLNet:
     def _tune(self, tasks: Sequence[Task], variants: Mapping[str, Variants]) -> dict[str, LearnedDecoder]:
         """The ablation that unfreezes the encoder; decoders as they come out of it."""
         start = self.encoder
-        encoder, starts = tune_encoder(self.shop, self.library, tasks[0], variants, self.encoder_tuning.lesson, start, self.learned)
-        self.library.add(encoder)
+        encoder, starts = tune_encoder(self.shop, self.archive, tasks[0], variants, self.encoder_tuning.lesson, start, self.learned)
+        self.archive.add(encoder)
         self.learned |= {name: decoder for name, decoder in starts.items() if name in self.learned}
         if self.encoder_tuning.shared:
             self.encoder = encoder
@@ -147,7 +147,7 @@ class CLNet:
         if own.route.encoder == encoder.identity:
             return own
         moved = replace(own, identity=f"{own.identity}@{encoder.identity}", route=replace(own.route, encoder=encoder.identity))
-        self.library.add(moved)
+        self.archive.add(moved)
         return moved
 
     def _assignment(self, tasks: Sequence[Task], variants: Variants, route: Route) -> Assignment:
@@ -164,21 +164,21 @@ class CLNet:
             encoder = start.route.encoder if start is not None else self.encoder.identity
             given = self._assignment(tasks, variants, self._route(variants.decoder.name, encoder))
             learned = self._trained(given, start, kind)
-        self.library.add(learned)
+        self.archive.add(learned)
         return learned
 
     def _updated(self, given: Assignment, before: LearnedDecoder) -> LearnedDecoder:
         if self.supporting is not None and self.supporting.refresh:
-            names = [self.library.decoders[key].decoder.name for key in before.route.supporters]
+            names = [self.archive.decoders[key].decoder.name for key in before.route.supporters]
             present = tuple(self.learned[name].identity for name in names)
-            route = refreshed_route(self.shop, self.library, given, before, present, self.supporting)
+            route = refreshed_route(self.shop, self.archive, given, before, present, self.supporting)
             given, before = replace(given, route=route), replace(before, route=route)
-        learned = update_decoder(self.shop, self.library, given, self.plan.update, before, self.ema)
-        self.library.add(learned)
+        learned = update_decoder(self.shop, self.archive, given, self.plan.update, before, self.ema)
+        self.archive.add(learned)
         pruned = before.ticket is not None and before.ticket.rate > 0 and self.ema is not None
         if not (pruned and self.pruning is not None and self.pruning.update_step_percent):
             return learned
-        return prune_average(self.shop, self.library, given, learned, self.pruning)
+        return prune_average(self.shop, self.archive, given, learned, self.pruning)
 
     def _trained(self, given: Assignment, start: LearnedDecoder | None, kind: str) -> LearnedDecoder:
         lesson = self.plan.refine if kind == "refine" else self.plan.new
@@ -186,12 +186,12 @@ class CLNet:
             learned, lesson = start, self.plan.new
         else:
             began, heads = (start, True) if start is not None else (self.trunk, False)
-            learned = train_decoder(self.shop, self.library, given, lesson, f"decoder_{kind}", began, heads)
-        self.library.add(learned)
+            learned = train_decoder(self.shop, self.archive, given, lesson, f"decoder_{kind}", began, heads)
+        self.archive.add(learned)
         if self.pruning is None:
             return learned
         given = replace(given, route=learned.route)
-        return draw_ticket(self.shop, self.library, given, lesson, learned, self.pruning, self.ema)
+        return draw_ticket(self.shop, self.archive, given, lesson, learned, self.pruning, self.ema)
 
     def _route(self, name: str, encoder: str) -> Route:
         """The supporters that are known by now, as they stand: the new decoder keeps them so."""
@@ -213,7 +213,7 @@ class CLNet:
         """Load the weights of `parts` and of what they depend on, once; see `predict_parts` for what the result does."""
         device = self.shop.device
         states = {part.name: self.learned[part.name] for part in parts}
-        paths = self.library.paths([], [state.identity for state in states.values()])
+        paths = self.archive.paths([], [state.identity for state in states.values()])
         paths = for_inference(paths, partial(with_fast_layout, device=device))
 
         def begin(image: Tensor) -> Pass:
@@ -229,30 +229,30 @@ class CLNet:
 
     def hashes(self) -> dict[str, str]:
         """Content hash of all that prediction loads, read anew from the files: encoder, decoders, and what else these read."""
-        encoders, decoders = reachable(self.library, self.learned)
+        encoders, decoders = reachable(self.archive, self.learned)
         names = {state.identity: name for name, state in self.learned.items()} | {self.encoder.identity: "encoder"}
-        found = {"encoder": weights_sha256(self.library.encoder(self.encoder.identity))}
-        found |= {names.get(key, f"encoder {key}"): weights_sha256(self.library.encoder(key)) for key in encoders}
+        found = {"encoder": weights_sha256(self.archive.encoder(self.encoder.identity))}
+        found |= {names.get(key, f"encoder {key}"): weights_sha256(self.archive.encoder(key)) for key in encoders}
         for key, state in decoders.items():
-            found[names.get(key, f"{state.decoder.name} {key}")] = weights_sha256(self.library.decoder(state)[0])
+            found[names.get(key, f"{state.decoder.name} {key}")] = weights_sha256(self.archive.decoder(state)[0])
         return found
 
     def decoder_rows(self) -> list[dict]:
         """One row per decoder for decoders.csv."""
-        return decoder_rows(self.library, self.learned, self.updated)
+        return decoder_rows(self.archive, self.learned, self.updated)
 
     def footprint(self) -> Footprint:
         """Parameters and bytes of all that prediction loads."""
-        return footprint(self.library, self.learned)
+        return footprint(self.archive, self.learned)
 
     def save(self, folder: Path) -> None:
         """Everything that prediction needs, in one folder: `method.json` and the weight files."""
-        save_bundle(folder, self.library, self.encoder, self.learned)
+        save_bundle(folder, self.archive, self.encoder, self.learned)
         self.body.save(folder)
 
     def load(self, folder: Path) -> None:
         """Take over what `save` wrote. Raises DataError where a file is missing or damaged."""
-        self.encoder, self.learned = load_bundle(folder, self.library, self.registry)
+        self.encoder, self.learned = load_bundle(folder, self.archive, self.registry)
         self.body.load(folder)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from clnet.learn.archive import Archive, LearnedDecoder, LearnedEncoder
 from clnet.learn.fit import fit
-from clnet.learn.library import LearnedDecoder, LearnedEncoder, Library
 from clnet.learn.plan import Lesson
 from clnet.learn.target import Variants
 from clnet.learn.training import SegmentationTraining, averages
@@ -60,7 +60,7 @@ class Assignment:
 
 
 def train_decoder(
-    shop: Workshop, library: Library, given: Assignment, lesson: Lesson, kind: str, start: LearnedDecoder | None, heads: bool
+    shop: Workshop, archive: Archive, given: Assignment, lesson: Lesson, kind: str, start: LearnedDecoder | None, heads: bool
 ) -> LearnedDecoder:
     """Train a decoder from `start` (with or without its heads; None: from random weights).
 
@@ -72,14 +72,14 @@ def train_decoder(
     identity = shop.identity(settings, given.tasks, **given.identity(), start=[start.identity if start else None, heads])
 
     def build(folder: Path) -> None:
-        network = shop.made(partial(library.new_decoder, given.variants.decoder, given.route), given.name)
+        network = shop.made(partial(archive.new_decoder, given.variants.decoder, given.route), given.name)
         if start is not None:
-            copy_decoder(library.decoder(start)[0], network, heads)
+            copy_decoder(archive.decoder(start)[0], network, heads)
         encoder = None
         if given.route.as_masks:
-            encoder = library.new_encoder(len(given.route.masks))
-            copy_encoder(library.encoder(given.route.encoder), encoder)
-        run_training(shop, library, given, lesson, folder, network, {}, rewind=folder / "rewind.safetensors", encoder=encoder)
+            encoder = archive.new_encoder(len(given.route.masks))
+            copy_encoder(archive.encoder(given.route.encoder), encoder)
+        run_training(shop, archive, given, lesson, folder, network, {}, rewind=folder / "rewind.safetensors", encoder=encoder)
         if rank() == 0:
             save_sparse(network, {}, folder / "decoder.safetensors")
             if encoder is not None:
@@ -89,14 +89,14 @@ def train_decoder(
     route = given.route
     if route.as_masks:
         encoder = LearnedEncoder(folder / "encoder.safetensors", f"{folder.name}/encoder", len(route.masks))
-        library.add(encoder)
+        archive.add(encoder)
         route = replace(route, encoder=encoder.identity)
     return LearnedDecoder(given.variants.decoder, folder / "decoder.safetensors", folder.name, given.variants.labels, route,
                           rewind=folder / "rewind.safetensors")  # fmt: skip
 
 
 def update_decoder(
-    shop: Workshop, library: Library, given: Assignment, lesson: Lesson, before: LearnedDecoder, alpha: float | None
+    shop: Workshop, archive: Archive, given: Assignment, lesson: Lesson, before: LearnedDecoder, alpha: float | None
 ) -> LearnedDecoder:
     """Train a known decoder further on a later dataset, its mask held; prediction loads the average of its weights.
 
@@ -106,9 +106,9 @@ def update_decoder(
     identity = shop.identity(("decoder_update",), given.tasks, **given.identity(), start=before.identity, ema=alpha)
 
     def build(folder: Path) -> None:
-        network, masks = library.decoder(before, before.trained)
-        average = library.decoder(before)[0] if alpha is not None else None
-        averaged = run_training(shop, library, given, lesson, folder, network, masks, average=average, alpha=alpha)
+        network, masks = archive.decoder(before, before.trained)
+        average = archive.decoder(before)[0] if alpha is not None else None
+        averaged = run_training(shop, archive, given, lesson, folder, network, masks, average=average, alpha=alpha)
         if rank() == 0:
             save_pair(folder, network, averaged, masks)
 
@@ -117,7 +117,7 @@ def update_decoder(
 
 
 def run_training(
-    shop: Workshop, library: Library, given: Assignment, lesson: Lesson, folder: Path, network: DecoderNetwork, masks: Masks, *,
+    shop: Workshop, archive: Archive, given: Assignment, lesson: Lesson, folder: Path, network: DecoderNetwork, masks: Masks, *,
     average: DecoderNetwork | None = None, alpha: float | None = None, rewind: Path | None = None, encoder: Encoder | None = None,
     purpose: str = "", title: str | None = None,
 ) -> DecoderNetwork | None:  # fmt: skip
@@ -131,7 +131,7 @@ def run_training(
     ema = None
     if alpha is not None:
         ema = averages(bank, SeparateDecoders({name: average}) if average is not None else None, alpha)
-    frozen = library.paths([given.route])
+    frozen = archive.paths([given.route])
     module = SegmentationTraining(
         bank, {name: given.variants}, {name: given.route}, lesson.training, encoder=encoder, frozen=frozen, masks={name: masks}, ema=ema,
         rewind=rewind,
@@ -141,10 +141,10 @@ def run_training(
     return ema.module.network(name) if ema is not None else None
 
 
-def validation_of(shop: Workshop, library: Library, given: Assignment, route: Route) -> Validation:
+def validation_of(shop: Workshop, archive: Archive, given: Assignment, route: Route) -> Validation:
     """Scores decoders of an assignment on the tasks' validation cases, read by a route."""
     cases = shop.cases(given.tasks)[1]
-    return Validation(cases, given.variants, library.paths([route]), route, shop.windows, shop.intensity, shop.device, shop.encoded)
+    return Validation(cases, given.variants, archive.paths([route]), route, shop.windows, shop.intensity, shop.device, shop.encoded)
 
 
 def save_pair(folder: Path, network: DecoderNetwork, averaged: DecoderNetwork | None, masks: Masks) -> None:

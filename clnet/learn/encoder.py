@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from clnet.learn.archive import Archive, LearnedDecoder, LearnedEncoder
 from clnet.learn.fit import fit
 from clnet.learn.joint import JOINT, complete, decoder_of_joint, joint_target
-from clnet.learn.library import LearnedDecoder, LearnedEncoder, Library
 from clnet.learn.plan import Lesson
 from clnet.learn.target import Variants
 from clnet.learn.training import SegmentationTraining
@@ -24,7 +24,7 @@ OWN = "own"  # key of the encoder that is being trained
 
 
 def learn_encoder(
-    shop: Workshop, library: Library, task: Task, targets: Mapping[str, Variants], lesson: Lesson
+    shop: Workshop, archive: Archive, task: Task, targets: Mapping[str, Variants], lesson: Lesson
 ) -> tuple[LearnedEncoder, dict[str, LearnedDecoder]]:
     """Train an encoder together with a decoder for each anatomy, or with one joint decoder that is then divided; no supporters yet.
 
@@ -34,7 +34,7 @@ def learn_encoder(
     identity = shop.identity(("encoder",), [task], decoders=[(t.decoder.name, t.labels) for t in targets.values()])
 
     def build(folder: Path) -> None:
-        encoder = shop.made(library.new_encoder, "encoder")
+        encoder = shop.made(archive.new_encoder, "encoder")
         cases = shop.cases([task])[0]
         joint = None
         if lesson.joint:
@@ -42,7 +42,7 @@ def learn_encoder(
             joint = joint_target(task.labels, cases)
         trained = {JOINT: Variants({JOINT: joint})} if joint else targets
         routes = {key: Route(OWN) for key in trained}
-        bank = SeparateDecoders({n: shop.made(partial(library.new_decoder, t.decoder, routes[n]), n) for n, t in trained.items()})
+        bank = SeparateDecoders({n: shop.made(partial(archive.new_decoder, t.decoder, routes[n]), n) for n, t in trained.items()})
         module = SegmentationTraining(bank, trained, routes, lesson.training, encoder=encoder)
         flat = {key: target for variants in trained.values() for key, target in variants.targets.items()}
         fit(module, shop.batches(cases, flat, lesson, "encoder"), shop.trainer, folder, shop.progress, name, encoder_cost(lesson, targets))
@@ -52,8 +52,8 @@ def learn_encoder(
         for key, variants in targets.items():
             network = bank.network(JOINT if joint else key)
             if joint:
-                make = partial(library.new_decoder, variants.decoder, Route(OWN))
-                network = decoder_of_joint(network, joint, next(iter(variants.targets.values())), library.shape, make)
+                make = partial(archive.new_decoder, variants.decoder, Route(OWN))
+                network = decoder_of_joint(network, joint, next(iter(variants.targets.values())), archive.shape, make)
             save_sparse(network, {}, folder / f"{key}.safetensors")
 
     folder = shop.built("encoder", identity, build, name)
@@ -62,7 +62,7 @@ def learn_encoder(
 
 
 def tune_encoder(
-    shop: Workshop, library: Library, task: Task, targets: Mapping[str, Variants], lesson: Lesson, start: LearnedEncoder,
+    shop: Workshop, archive: Archive, task: Task, targets: Mapping[str, Variants], lesson: Lesson, start: LearnedEncoder,
     known: Mapping[str, LearnedDecoder],
 ) -> tuple[LearnedEncoder, dict[str, LearnedDecoder]]:  # fmt: skip
     """Train a copy of an encoder on a later dataset, together with that dataset's decoders, known ones from where they stand.
@@ -75,13 +75,13 @@ def tune_encoder(
                              start=[start.identity, {key: known[key].identity for key in targets if key in known}])  # fmt: skip
 
     def build(folder: Path) -> None:
-        encoder, networks, masks = library.encoder(start.identity), {}, {}
+        encoder, networks, masks = archive.encoder(start.identity), {}, {}
         for key, variants in targets.items():
-            networks[key] = shop.made(partial(library.new_decoder, variants.decoder, routes[key]), key)
+            networks[key] = shop.made(partial(archive.new_decoder, variants.decoder, routes[key]), key)
             if key in known:
-                networks[key], masks[key] = library.decoder(known[key])
+                networks[key], masks[key] = archive.decoder(known[key])
         module = SegmentationTraining(
-            SeparateDecoders(networks), targets, routes, lesson.training, encoder=encoder, frozen=library.paths(routes.values()),
+            SeparateDecoders(networks), targets, routes, lesson.training, encoder=encoder, frozen=archive.paths(routes.values()),
             masks=masks,
         )  # fmt: skip
         flat = {key: target for variants in targets.values() for key, target in variants.targets.items()}

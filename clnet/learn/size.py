@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from clnet.learn.archive import Archive, LearnedDecoder
 from clnet.learn.bundle import reachable
-from clnet.learn.library import LearnedDecoder, Library
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.mask import prunable
 from clnet.model.weights import count_parameters, weights_sha256
@@ -15,16 +15,16 @@ HALF_NNUNET_M = 15.65  # millions of parameters that the paper counts for the en
 FLOAT_BYTES = 4
 
 
-def decoder_rows(library: Library, learned: Mapping[str, LearnedDecoder], updated: Sequence[str]) -> list[dict]:
+def decoder_rows(archive: Archive, learned: Mapping[str, LearnedDecoder], updated: Sequence[str]) -> list[dict]:
     """One row per decoder for decoders.csv; nominal_share is the paper's T' = 1 - T, as a share of one full decoder."""
     rows = []
     for name, state in learned.items():
-        network, _ = library.decoder(state)
+        network, _ = archive.decoder(state)
         parameters, nonzero = count_parameters(network)
         ticket = state.ticket
         rows.append({
             "decoder": name, "group": state.decoder.group, "structures": " ".join(label.name for label in state.target.labels),
-            "parameters": parameters, "nonzero_parameters": nonzero, "nominal_share": nominal_share(library, state),
+            "parameters": parameters, "nonzero_parameters": nonzero, "nominal_share": nominal_share(archive, state),
             "pruning_rate_percent": 100 * ticket.rate if ticket else 0.0, "rounds": ticket.rounds if ticket else 0,
             "validation_dsc_before": ticket.dsc_before if ticket else None, "validation_dsc_after": ticket.dsc_after if ticket else None,
             "updated": name in updated, "weights_sha256": weights_sha256(network),
@@ -32,23 +32,23 @@ def decoder_rows(library: Library, learned: Mapping[str, LearnedDecoder], update
     return rows
 
 
-def nominal_share(library: Library, state: LearnedDecoder) -> float:
+def nominal_share(archive: Archive, state: LearnedDecoder) -> float:
     """1 - T for a full decoder, projections for its supporters included; a narrower one counts by its share of a full one's weights."""
-    network = library.decoder(state)[0]
-    full = DecoderNetwork(library.shape, len(network.heads[0].bias), None, [None] * len(state.route.features))
+    network = archive.decoder(state)[0]
+    full = DecoderNetwork(archive.shape, len(network.heads[0].bias), None, [None] * len(state.route.features))
     kept, possible = (sum(int((p != 0).sum()) for p in prunable(network).values()), sum(p.numel() for p in prunable(full).values()))
     return kept / possible
 
 
-def footprint(library: Library, learned: Mapping[str, LearnedDecoder]) -> Footprint:
+def footprint(archive: Archive, learned: Mapping[str, LearnedDecoder]) -> Footprint:
     """Parameters and bytes of all that prediction loads, supporters' snapshots included.
 
     nominal: 15.65 M * (1 + sum of T'), over the learned decoders alone. Source: CL-Net Table 1, read as in NOTES.md 5.
     """
-    encoders, decoders = reachable(library, learned)
-    networks = [*(library.encoder(key) for key in encoders), *(library.decoder(state)[0] for state in decoders.values())]
+    encoders, decoders = reachable(archive, learned)
+    networks = [*(archive.encoder(key) for key in encoders), *(archive.decoder(state)[0] for state in decoders.values())]
     parameters, nonzero = (sum(column) for column in zip(*(count_parameters(network) for network in networks), strict=True))
     files = [state.file for state in (*encoders.values(), *decoders.values())]
-    shares = sum(nominal_share(library, state) for state in learned.values())
+    shares = sum(nominal_share(archive, state) for state in learned.values())
     return Footprint(parameters, nonzero, FLOAT_BYTES * parameters, sum(file.stat().st_size for file in files), shares,
                      HALF_NNUNET_M * (1 + shares))  # fmt: skip

@@ -10,8 +10,8 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from clnet.atomic import write_json
+from clnet.learn.archive import Archive, LearnedDecoder, Ticket
 from clnet.learn.decoder import Assignment, pair, run_training, save_pair, taught, validation_of
-from clnet.learn.library import LearnedDecoder, Library, Ticket
 from clnet.learn.plan import Lesson, LotteryTicket
 from clnet.learn.validate import band_mean
 from clnet.learn.workshop import Workshop
@@ -25,7 +25,7 @@ ROUNDING = 1e-9  # points: a drop of exactly the limit is allowed
 
 
 def draw_ticket(
-    shop: Workshop, library: Library, given: Assignment, lesson: Lesson, dense: LearnedDecoder, plan: LotteryTicket, alpha: float | None
+    shop: Workshop, archive: Archive, given: Assignment, lesson: Lesson, dense: LearnedDecoder, plan: LotteryTicket, alpha: float | None
 ) -> LearnedDecoder:
     """Prune a trained decoder as far as its validation DSC allows, let it recover, and start its average.
 
@@ -36,12 +36,12 @@ def draw_ticket(
     identity = shop.identity(("pruning", "windows"), given.tasks, **given.identity(), **read)
 
     def build(folder: Path) -> None:
-        search = _Search(shop, library, given, lesson, plan, folder)
+        search = _Search(shop, archive, given, lesson, plan, folder)
         network, masks, record = search.prune(dense)
         averaged = None
         if masks:
             training = replace(lesson, training=plan.recovery)
-            averaged = run_training(shop, library, given, training, folder / "recovery", network, masks, alpha=alpha, purpose=" recovery",
+            averaged = run_training(shop, archive, given, training, folder / "recovery", network, masks, alpha=alpha, purpose=" recovery",
                                     title=given.pruning_title)  # fmt: skip
             final = network if averaged is None else averaged
             record["dsc_after"] = search.score(final)
@@ -63,14 +63,14 @@ class _Search:
     """The rounds of one decoder; each leaves its outcome in a folder of its own, so that a new attempt goes on after the last one."""
 
     shop: Workshop
-    library: Library
+    archive: Archive
     given: Assignment
     lesson: Lesson
     plan: LotteryTicket
     folder: Path
 
     def __post_init__(self):
-        self.validation = validation_of(self.shop, self.library, self.given, self.given.route)
+        self.validation = validation_of(self.shop, self.archive, self.given, self.given.route)
 
     def score(self, network: DecoderNetwork) -> float | None:
         """Mean DSC inside the percentile band, in [0, 1]; None where no validation case shows a structure."""
@@ -79,7 +79,7 @@ class _Search:
 
     def prune(self, dense: LearnedDecoder) -> tuple[DecoderNetwork, Masks, dict]:
         """The pruned decoder, its masks (empty: nothing could be pruned) and the record of all rounds."""
-        network, masks = self.library.decoder(dense)
+        network, masks = self.archive.decoder(dense)
         before = self._scored(network, self.folder / "unpruned")
         record = {"dsc_before": before, "dsc_after": before, "rounds": []}
         if before is None:
@@ -96,14 +96,14 @@ class _Search:
     def _round(self, dense: LearnedDecoder, network: DecoderNetwork, masks: Masks, rate: float) -> tuple[DecoderNetwork, Masks, float]:
         """Prune by the trained weights, rewind what is kept to the weights after the warm-up, train, validate."""
         place = self.folder / f"rate_{rate!r}"
-        smaller = self.library.new_decoder(dense.decoder, dense.route)
+        smaller = self.archive.new_decoder(dense.decoder, dense.route)
         if (place / "decoder.safetensors").exists():
             kept = load_sparse(smaller, place / "decoder.safetensors")
             return smaller, kept, self._scored(smaller, place)
         kept = choose_masks(prunable(network), rate, within=masks or None)
         rewind(smaller, dense, kept)
         training = replace(self.lesson, training=self.plan.training(rate))
-        run_training(self.shop, self.library, self.given, training, place, smaller, kept, purpose=f" {rate}",
+        run_training(self.shop, self.archive, self.given, training, place, smaller, kept, purpose=f" {rate}",
                      title=self.given.pruning_title)  # fmt: skip
         if rank() == 0:
             save_sparse(smaller, kept, place / "decoder.safetensors")

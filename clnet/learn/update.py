@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from clnet.atomic import write_json
+from clnet.learn.archive import Archive, LearnedDecoder
 from clnet.learn.decoder import Assignment, pair, save_pair, validation_of
-from clnet.learn.library import LearnedDecoder, Library
 from clnet.learn.plan import LotteryTicket, Supporting
 from clnet.learn.ticket import RECORD, ROUNDING
 from clnet.learn.validate import band_mean
@@ -18,7 +18,7 @@ from clnet.model.support import Route
 
 
 def refreshed_route(
-    shop: Workshop, library: Library, given: Assignment, before: LearnedDecoder, present: tuple[str, ...], plan: Supporting
+    shop: Workshop, archive: Archive, given: Assignment, before: LearnedDecoder, present: tuple[str, ...], plan: Supporting
 ) -> Route:
     """The decoder's route with its supporters as they stand now (`present`), if that does not cost it more than the plan allows.
 
@@ -31,8 +31,8 @@ def refreshed_route(
     identity = shop.identity(("supporting", "windows"), given.tasks, **given.identity(), decoder_as_it_is=before.identity, present=route)
 
     def build(folder: Path) -> None:
-        network = library.decoder(before)[0]
-        values = [validation_of(shop, library, given, way)(network) for way in (before.route, route)]
+        network = archive.decoder(before)[0]
+        values = [validation_of(shop, archive, given, way)(network) for way in (before.route, route)]
         scores = [band_mean(v, plan.percentiles) if v else None for v in values]
         taken = bool(values[0]) and 100 * (scores[0] - scores[1]) <= plan.max_drop_dsc_points + ROUNDING
         write_json(folder / "supporters.json", {"dsc_snapshots": scores[0], "dsc_present": scores[1], "taken": taken})
@@ -41,7 +41,7 @@ def refreshed_route(
     return route if json.loads((folder / "supporters.json").read_text())["taken"] else before.route
 
 
-def prune_average(shop: Workshop, library: Library, given: Assignment, updated: LearnedDecoder, plan: LotteryTicket) -> LearnedDecoder:
+def prune_average(shop: Workshop, archive: Archive, given: Assignment, updated: LearnedDecoder, plan: LotteryTicket) -> LearnedDecoder:
     """Raise the pruning rate of an updated decoder in small steps, by its averaged weights, as far as its validation DSC allows.
 
     The mask that is found goes to the averaged and to the trained weights alike; nothing is trained in between.
@@ -50,8 +50,8 @@ def prune_average(shop: Workshop, library: Library, given: Assignment, updated: 
     identity = shop.identity(("pruning", "windows"), given.tasks, updated=updated.identity)
 
     def build(folder: Path) -> None:
-        (averaged, masks), (trained, _) = library.decoder(updated), library.decoder(updated, updated.trained)
-        validate = validation_of(shop, library, given, updated.route)
+        (averaged, masks), (trained, _) = archive.decoder(updated), archive.decoder(updated, updated.trained)
+        validate = validation_of(shop, archive, given, updated.route)
         values = validate(averaged)
         before = after = band_mean(values, plan.percentiles) if values else None
         rounds = 0
@@ -60,7 +60,7 @@ def prune_average(shop: Workshop, library: Library, given: Assignment, updated: 
             if rate >= 1:
                 break
             kept = choose_masks(prunable(averaged), rate, within=masks)
-            smaller = library.new_decoder(updated.decoder, updated.route)
+            smaller = archive.new_decoder(updated.decoder, updated.route)
             smaller.load_state_dict(averaged.state_dict())
             apply_masks(smaller, kept)
             score, rounds = band_mean(validate(smaller), plan.percentiles), rounds + 1

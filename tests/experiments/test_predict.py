@@ -12,7 +12,7 @@ import yaml
 
 from clnet.errors import DataError, UsageError
 from clnet.infer.combine import CombinedLabelMap, numbered
-from clnet.learn.library import LearnedDecoder, LearnedEncoder
+from clnet.learn.archive import LearnedDecoder, LearnedEncoder
 from clnet.learn.progress import RunProgress
 from clnet.model.sparse import save_sparse
 from clnet.model.support import Route
@@ -62,18 +62,18 @@ def save_run(folder: Path, seed: int) -> Path:
     method = method_of(cfg, {"only": spec}, UnitStore(folder / "units"), RunProgress())
     torch.manual_seed(seed)
     method.encoder = LearnedEncoder(folder / "e.safetensors", f"encoder {seed}")
-    method.library.add(method.encoder)
-    save_weights(method.library.new_encoder(), method.encoder.file)
+    method.archive.add(method.encoder)
+    save_weights(method.archive.new_encoder(), method.encoder.file)
     route = Route(method.encoder.identity)
     for name in DECODERS:
         decoder = method.registry.decoders[name]
-        network = method.library.new_decoder(decoder, route)
+        network = method.archive.new_decoder(decoder, route)
         for head in network.heads:
             torch.nn.init.normal_(head.weight, std=1.0)
         save_sparse(network, {}, folder / f"{name}.safetensors")
         labels = tuple(Label(structure, (structure,)) for structure in decoder.structures)
         method.learned[name] = LearnedDecoder(decoder, folder / f"{name}.safetensors", f"{name} {seed}", labels, route)
-        method.library.add(method.learned[name])
+        method.archive.add(method.learned[name])
     method.save(folder / "model")
     return folder
 

@@ -74,7 +74,7 @@ def test_supporters_are_known_before_and_kept_as_they_were(method, tasks):
     first, second, third = learned(own, tasks)
     lesion, vessel = own.learned["Kidney_Lesion"], own.learned["HepaticVessel"]
     assert own.learned["Kidney"].route.supporters == () and len(lesion.route.supporters) == len(vessel.route.supporters) == 1
-    kidney_then = own.library.decoders[lesion.route.supporters[0]]
+    kidney_then = own.archive.decoders[lesion.route.supporters[0]]
     assert kidney_then.identity == own.learned["Kidney"].identity and first["Kidney"] != second["Kidney"] == third["Kidney"]
     assert vessel.route.supporters[0] == own.learned["Liver"].identity, "updated in the same step, before its dependent"
     assert first["Liver"] == second["Liver"] != third["Liver"] and first["encoder"] == third["encoder"]
@@ -154,7 +154,7 @@ def test_tuning_the_encoder(method, tasks, shared):
     encoders = {name: state.route.encoder for name, state in own.learned.items()}
     assert (encoders["Liver"] == encoders["Kidney"]) == shared and encoders["Kidney"] == encoders["Kidney_Lesion"]
     liver = {part.name: part.identity for part in own.parts()}["Liver"]
-    reached = own.library.paths([], [own.learned["Liver"].identity])
+    reached = own.archive.paths([], [own.learned["Liver"].identity])
     assert set(reached.encoders) == {encoders["Liver"]}, "what prediction loads"
     plain = method()
     learned(plain, tasks[:1])
@@ -165,21 +165,21 @@ def test_supporters_as_masks_bring_an_encoder_of_their_own(method, tasks, tmp_pa
     own = method(supporting=Supporting(as_masks=True))
     learned(own, tasks[:2])
     route = own.learned["Kidney_Lesion"].route
-    assert route.as_masks and route.encoder != own.encoder.identity and own.library.encoders[route.encoder].more_channels == 1
-    assert own.library.encoder(route.encoder).stages[0].conv1.conv.weight.shape[1] == 2
+    assert route.as_masks and route.encoder != own.encoder.identity and own.archive.encoders[route.encoder].more_channels == 1
+    assert own.archive.encoder(route.encoder).stages[0].conv1.conv.weight.shape[1] == 2
     own.save(tmp_path / "model")
     again = method("b", supporting=Supporting(as_masks=True))
     again.load(tmp_path / "model")
-    assert again.hashes() == own.hashes() and again.library.encoders[route.encoder].more_channels == 1
+    assert again.hashes() == own.hashes() and again.archive.encoders[route.encoder].more_channels == 1
 
 
 def test_without_an_average_updates_move_further(method, tasks):
     def moved(alpha):
         own = method(ema=alpha)
         learned(own, tasks[:1])
-        before = own.library.decoder(own.learned["Kidney"])[0]
+        before = own.archive.decoder(own.learned["Kidney"])[0]
         own.learn(tasks[1])
-        after = own.library.decoder(own.learned["Kidney"])[0]
+        after = own.archive.decoder(own.learned["Kidney"])[0]
         with torch.no_grad():
             return float(sum((a - b).square().sum() for a, b in zip(before.parameters(), after.parameters(), strict=True)))
 

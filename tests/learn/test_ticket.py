@@ -13,9 +13,9 @@ from clnet.data.intensity import Intensity
 from clnet.errors import UsageError
 from clnet.infer.window import Windows
 from clnet.learn import ticket as tickets
+from clnet.learn.archive import Archive, LearnedEncoder
 from clnet.learn.decoder import Assignment, train_decoder, update_decoder
 from clnet.learn.fit import TrainerSettings
-from clnet.learn.library import LearnedEncoder, Library
 from clnet.learn.plan import Lesson, Supporting, lottery_ticket
 from clnet.learn.progress import RunProgress
 from clnet.learn.target import decoder_variants
@@ -48,10 +48,10 @@ class Bench:
                              dict.fromkeys(KEYS), UnitStore(folder / "units"), TrainerSettings(threads=1), RunProgress(interval_s=1e9), 0,
                              validation_share=0.4)  # fmt: skip
         self.shop.settings["pruning"] = [list(rates), plan]
-        self.library = Library(SHAPE, 1, Same(4))
-        encoder = self.shop.made(self.library.new_encoder, "encoder")
+        self.archive = Archive(SHAPE, 1, Same(4))
+        encoder = self.shop.made(self.archive.new_encoder, "encoder")
         save_weights(encoder, folder / "encoder.safetensors")
-        self.library.add(LearnedEncoder(folder / "encoder.safetensors", "encoder"))
+        self.archive.add(LearnedEncoder(folder / "encoder.safetensors", "encoder"))
         cases = tuple(tiny.Case(name, seed) for seed, name in enumerate("abcde"))
         self.task = Task(0, "memory", LABELS, cases, "data")
         self.given = Assignment((self.task,), decoder_variants([KIDNEY], {"memory": LABELS})["Kidney"], Route("encoder"))
@@ -60,20 +60,20 @@ class Bench:
         self.plan = lottery_ticket(rates, optimizer=SGD, max_drop_dsc_points=plan.pop("max_drop_dsc_points", 200.0), **PLAN, **plan)
 
     def dense(self):
-        learned = train_decoder(self.shop, self.library, self.given, self.lesson, "decoder_new", None, heads=True)
-        self.library.add(learned)
+        learned = train_decoder(self.shop, self.archive, self.given, self.lesson, "decoder_new", None, heads=True)
+        self.archive.add(learned)
         return learned
 
     def ticket(self, alpha=0.9):
-        learned = draw_ticket(self.shop, self.library, self.given, self.lesson, self.dense(), self.plan, alpha)
-        self.library.add(learned)
+        learned = draw_ticket(self.shop, self.archive, self.given, self.lesson, self.dense(), self.plan, alpha)
+        self.archive.add(learned)
         return learned
 
     def hashes(self, learned) -> tuple[str, str]:
-        return tuple(weights_sha256(self.library.decoder(learned, file)[0]) for file in (learned.file, learned.trained))
+        return tuple(weights_sha256(self.archive.decoder(learned, file)[0]) for file in (learned.file, learned.trained))
 
     def update(self, before, alpha=0.9):
-        return update_decoder(self.shop, self.library, self.given, self.lesson, before, alpha)
+        return update_decoder(self.shop, self.archive, self.given, self.lesson, before, alpha)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_all_rounds_pass_where_the_drop_is_allowed(bench):
     assert learned.ticket.rate == pytest.approx(0.9, abs=1e-3) and learned.ticket.rounds == 3
     assert learned.ticket.dsc_before is not None and learned.ticket.dsc_after is not None
     for file in (learned.file, learned.trained):
-        network, masks = own.library.decoder(learned, file)
+        network, masks = own.archive.decoder(learned, file)
         tensors = prunable(network)
         assert masks.keys() == tensors.keys()
         assert not any(bool(tensors[name][~kept].any()) for name, kept in masks.items()), "zero after momentum, decay and average"
@@ -115,7 +115,7 @@ def test_the_search_stops_at_the_first_drop_beyond_one_point(bench, monkeypatch,
     assert learned.ticket.rate == pytest.approx([0.0, 0.5, 0.8, 0.9][accepted], abs=1e-3)
     assert learned.ticket.rounds == min(accepted + 1, 3)
     if accepted == 0:
-        assert weights_sha256(own.library.decoder(learned)[0]) == weights_sha256(own.library.decoder(own.dense())[0]), "as it was"
+        assert weights_sha256(own.archive.decoder(learned)[0]) == weights_sha256(own.archive.decoder(own.dense())[0]), "as it was"
         assert learned.ticket.dsc_after == learned.ticket.dsc_before == 0.5
 
 
@@ -124,10 +124,10 @@ def test_kept_weights_are_rewound_to_the_end_of_the_warm_up(bench):
     own.lesson = replace(own.lesson, training=replace(own.lesson.training, balance=(0.0, 0.0)))
     warm.lesson = replace(own.lesson, training=replace(own.lesson.training, epochs=0))
     dense = own.dense()
-    early = own.library.new_decoder(KIDNEY, dense.route)
+    early = own.archive.new_decoder(KIDNEY, dense.route)
     tickets.rewind(early, dense, {})
-    assert weights_sha256(early) != weights_sha256(own.library.decoder(dense)[0]), "not the trained weights"
-    assert weights_sha256(warm.library.decoder(warm.dense())[0]) == weights_sha256(early)
+    assert weights_sha256(early) != weights_sha256(own.archive.decoder(dense)[0]), "not the trained weights"
+    assert weights_sha256(warm.archive.decoder(warm.dense())[0]) == weights_sha256(early)
 
 
 def test_steps_grow_with_the_rate(bench):
@@ -185,9 +185,9 @@ def test_updates_keep_the_mask_and_average_the_weights(bench):
     own = bench("a")
     before = own.ticket()
     after = own.update(before)
-    old, old_masks = own.library.decoder(before)
+    old, old_masks = own.archive.decoder(before)
     for file in (after.file, after.trained):
-        network, masks = own.library.decoder(after, file)
+        network, masks = own.archive.decoder(after, file)
         assert all(torch.equal(masks[name], old_masks[name]) for name in old_masks)
         assert not any(bool(prunable(network)[name][~kept].any()) for name, kept in masks.items())
         assert weights_sha256(network) != weights_sha256(old)
@@ -200,38 +200,38 @@ def test_an_update_may_prune_the_average_in_small_steps(bench, monkeypatch):
     """From 90 % in steps of 0.5: 90.5 and 91.0 pass, 91.5 falls by more than a point and is not taken; both copies get the mask."""
     own = bench("a", update_step_percent=0.5, update_rounds=10)
     updated = own.update(own.ticket())
-    own.library.add(updated)
+    own.archive.add(updated)
     scores = iter([[0.5], [0.495], [0.49], [0.489]])
     monkeypatch.setattr("clnet.learn.validate.Validation.__call__", lambda self, network: next(scores))
     plan = replace(own.plan, max_drop_dsc_points=1.0)
-    pruned = prune_average(own.shop, own.library, own.given, updated, plan)
+    pruned = prune_average(own.shop, own.archive, own.given, updated, plan)
     assert pruned.ticket.rate == pytest.approx(0.91, abs=1e-3) and pruned.ticket.rounds == updated.ticket.rounds + 3
     assert pruned.ticket.dsc_after == 0.49 and pruned.ticket.dsc_before == updated.ticket.dsc_before
-    masks = [own.library.decoder(pruned, file)[1] for file in (pruned.file, pruned.trained)]
+    masks = [own.archive.decoder(pruned, file)[1] for file in (pruned.file, pruned.trained)]
     assert all(torch.equal(masks[0][name], masks[1][name]) for name in masks[0])
-    before = own.library.decoder(updated)[1]
+    before = own.archive.decoder(updated)[1]
     assert not any(bool((masks[0][name] & ~before[name]).any()) for name in before), "within the old mask"
 
 
 def test_supporters_are_refreshed_only_where_that_costs_nothing(bench, monkeypatch):
     own = bench("a")
     supporter, other = own.dense(), own.update(own.dense())
-    own.library.add(other)
+    own.archive.add(other)
     given = replace(own.given, route=Route("encoder", (supporter.identity,)))
-    before = train_decoder(own.shop, own.library, given, own.lesson, "decoder_new", None, heads=True)
-    own.library.add(before)
+    before = train_decoder(own.shop, own.archive, given, own.lesson, "decoder_new", None, heads=True)
+    own.archive.add(before)
     for drop, taken in ((0.9, True), (1.1, False)):
         scores = iter([[0.5], [0.5 - drop / 100]])
         monkeypatch.setattr("clnet.learn.validate.Validation.__call__", lambda self, network, scores=scores: next(scores))
         plan = Supporting(refresh=True)
         own.shop.settings["supporting"] = drop
-        route = refreshed_route(own.shop, own.library, given, before, (other.identity,), plan)
+        route = refreshed_route(own.shop, own.archive, given, before, (other.identity,), plan)
         assert route.supporters == ((other if taken else supporter).identity,)
-    assert refreshed_route(own.shop, own.library, given, before, (supporter.identity,), plan) == before.route, "nothing to decide"
+    assert refreshed_route(own.shop, own.archive, given, before, (supporter.identity,), plan) == before.route, "nothing to decide"
 
 
 def _distance(own, before, after) -> float:
-    pairs = zip(own.library.decoder(before)[0].parameters(), own.library.decoder(after)[0].parameters(), strict=True)
+    pairs = zip(own.archive.decoder(before)[0].parameters(), own.archive.decoder(after)[0].parameters(), strict=True)
     return float(sum((a - b).detach().square().sum() for a, b in pairs).sqrt())
 
 

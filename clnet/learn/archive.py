@@ -59,7 +59,7 @@ class LearnedDecoder:
         return DecoderTarget(self.decoder, learned_labels(self.labels))
 
 
-class Library:
+class Archive:
     """Encoders and decoders by identity, also those that only support others; makes and loads their networks.
 
     shape, image_channels, width: what the networks have in common (`DecoderPlan.width`).
