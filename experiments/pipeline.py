@@ -107,7 +107,7 @@ def method_settings(cfg: Mapping) -> dict:
     return {
         "network": scale["network"], "intensity": scale["intensity"], "windows": scale["windows"], "decoder_width": decoder["width"],
         **{f"decoder_{kind}": decoder[kind] for kind in ("new", "refine", "update")},
-        **{name: cfg[name] for name in ("encoder", "augment", "pruning", "supporting", "validation_share", "bpr")},
+        **{name: cfg[name] for name in ("encoder", "augment", "pruning", "supporting", "validation_share", "validation_overlap", "bpr")},
         "encoder_tuning": cfg["tuning"], "trainer": [cfg["trainer"]["precision"], cfg["trainer"].get("devices") or 1],
     }  # fmt: skip
 

@@ -46,17 +46,17 @@ class CLNet:
 
     registry: decoders and structures; shape, encoder, decoder: networks and lessons; augmentation, intensity, windows: how scans
     are read; pruning, ema (decay of the average), supporting, encoder_tuning, bpr: None leaves them out; validation_share: of the training
-    cases; settings: the plain configuration of all these, which identifies the units; store: where units are kept; launcher: builds
-    decoders that do not depend on each other.
+    cases, validation_overlap: of the windows there; settings: the plain configuration of all these, which identifies the units; store:
+    where units are kept; launcher: builds decoders that do not depend on each other.
     Source: CL-Net 4.2 (general encoder), 4.3 (decoders), 2.1 (continual protocol), A2 (universal setting).
     """
 
     def __init__(
         self, *, registry: Registry, shape: NetworkShape, encoder: Lesson, decoder: DecoderPlan, augmentation: Augmentation,
         intensity: Intensity, windows: Windows, settings: Mapping, store: UnitStore, trainer: TrainerSettings, progress: RunProgress,
-        launcher: Launcher, seed: int, validation_share: float = 0.0, pruning: LotteryTicket | None = None, ema: float | None = None,
-        supporting: Supporting | None = None, encoder_tuning: EncoderTuning | None = None, bpr: BodyPartTraining | None = None,
-        name: str = "clnet",
+        launcher: Launcher, seed: int, validation_share: float = 0.0, validation_overlap: float = 0.0, pruning: LotteryTicket | None = None,
+        ema: float | None = None, supporting: Supporting | None = None, encoder_tuning: EncoderTuning | None = None,
+        bpr: BodyPartTraining | None = None, name: str = "clnet",
     ):  # fmt: skip
         _check(encoder, decoder, pruning, ema, supporting, encoder_tuning, validation_share)
         graph = supporting.graph if supporting is not None else None
@@ -64,7 +64,8 @@ class CLNet:
         self.name, self.launcher = name, launcher
         self.encoder_lesson, self.plan = encoder, decoder
         self.pruning, self.ema, self.supporting, self.encoder_tuning = pruning, ema, supporting, encoder_tuning
-        self.shop = Workshop(augmentation, intensity, windows, dict(settings), store, trainer, progress, seed, validation_share)
+        self.shop = Workshop(augmentation, intensity, windows, dict(settings), store, trainer, progress, seed, validation_share,
+                             validation_overlap)  # fmt: skip
         self.archive = Archive(shape, intensity.channels, decoder.width)
         self.body = BodyRanges(self.shop, bpr)
         self.encoder: LearnedEncoder | None = None

@@ -136,15 +136,15 @@ def run_training(
         bank, {name: given.variants}, {name: given.route}, lesson.training, encoder=encoder, frozen=frozen, masks={name: masks}, ema=ema,
         rewind=rewind,
     )  # fmt: skip
-    batches = shop.batches(shop.cases(given.tasks)[0], given.variants.targets, lesson, f"{name}{purpose}")
+    batches = shop.batches(shop.cases(given.tasks)[0], [given.variants], lesson, f"{name}{purpose}")
     fit(module, batches, shop.trainer, folder, shop.progress, title or given.title, 1.0)
     return ema.module.network(name) if ema is not None else None
 
 
 def validation_of(shop: Workshop, archive: Archive, given: Assignment, route: Route) -> Validation:
     """Scores decoders of an assignment on the tasks' validation cases, read by a route."""
-    cases = shop.cases(given.tasks)[1]
-    return Validation(cases, given.variants, archive.paths([route]), route, shop.windows, shop.intensity, shop.device, shop.encoded)
+    cases, windows = shop.cases(given.tasks)[1], replace(shop.windows, overlap=shop.validation_overlap)
+    return Validation(cases, given.variants, archive.paths([route]), route, windows, shop.intensity, shop.device, shop.encoded)
 
 
 def save_pair(folder: Path, network: DecoderNetwork, averaged: DecoderNetwork | None, masks: Masks) -> None:

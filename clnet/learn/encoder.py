@@ -44,8 +44,8 @@ def learn_encoder(
         routes = {key: Route(OWN) for key in trained}
         bank = SeparateDecoders({n: shop.made(partial(archive.new_decoder, t.decoder, routes[n]), n) for n, t in trained.items()})
         module = SegmentationTraining(bank, trained, routes, lesson.training, encoder=encoder)
-        flat = {key: target for variants in trained.values() for key, target in variants.targets.items()}
-        fit(module, shop.batches(cases, flat, lesson, "encoder"), shop.trainer, folder, shop.progress, name, encoder_cost(lesson, targets))
+        batches = shop.batches(cases, trained.values(), lesson, "encoder")
+        fit(module, batches, shop.trainer, folder, shop.progress, name, encoder_cost(lesson, targets))
         if rank() > 0:
             return
         save_weights(encoder, folder / "encoder.safetensors")
@@ -84,8 +84,7 @@ def tune_encoder(
             SeparateDecoders(networks), targets, routes, lesson.training, encoder=encoder, frozen=archive.paths(routes.values()),
             masks=masks,
         )  # fmt: skip
-        flat = {key: target for variants in targets.values() for key, target in variants.targets.items()}
-        batches = shop.batches(shop.cases([task])[0], flat, lesson, "encoder")
+        batches = shop.batches(shop.cases([task])[0], targets.values(), lesson, "encoder")
         fit(module, batches, shop.trainer, folder, shop.progress, name, encoder_cost(lesson, targets))
         if rank() == 0:
             save_weights(encoder, folder / "encoder.safetensors")

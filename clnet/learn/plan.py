@@ -45,7 +45,7 @@ class LotteryTicket:
     rates_percent: shares removed round by round, of the weights and biases of all convolutions. max_drop_dsc_points: a round whose
     validation DSC, the mean inside the `percentiles`, lies further below the unpruned decoder's is taken back and ends the search.
     round, recovery: the trainings of a round and after the last one; steps_growth: a round at rate T has 1 + growth * T times the
-    steps per epoch.
+    steps per epoch; lr_exponent: its learning rate goes with (1 - T)^-exponent, and is the lesson's own in the first round.
     update_step_percent: an update of the decoder by a later dataset may raise the rate in such steps, at most update_rounds of them;
     None: the mask stays (the paper's recommendation). Update rounds prune the averaged weights and rewind nothing.
     Source: CL-Net 4.3, A4; NOTES.md 10 to 13.
@@ -57,12 +57,15 @@ class LotteryTicket:
     max_drop_dsc_points: float = 1.0
     percentiles: tuple[float, float] = (5.0, 95.0)
     steps_growth: float = 1.0
+    lr_exponent: float = 0.0
     update_step_percent: float | None = None
     update_rounds: int = 0
 
     def training(self, rate: float) -> Training:
         """The training of the round that prunes to `rate`, a share."""
-        return replace(self.round, steps_per_epoch=round(self.round.steps_per_epoch * (1 + self.steps_growth * rate)))
+        kept, kept_first = 1 - rate, 1 - self.rates_percent[0] / 100
+        steps = round(self.round.steps_per_epoch * (1 + self.steps_growth * rate))
+        return replace(self.round, steps_per_epoch=steps, lr=self.round.lr * (kept_first / kept) ** self.lr_exponent)
 
 
 def lottery_ticket(rates_percent: Sequence[float], round: Mapping, recovery: Mapping, optimizer: Callable, **values) -> LotteryTicket:

@@ -33,7 +33,7 @@ def draw_ticket(
     pruned. Source: CL-Net 4.3, A4; NOTES.md 10 to 13 (the average begins as the pruned decoder and sees the recovery).
     """
     read = {"dense": dense.identity, "sampling": lesson.sampling, "ema": alpha}
-    identity = shop.identity(("pruning", "windows"), given.tasks, **given.identity(), **read)
+    identity = shop.identity(("pruning", "windows", "validation_overlap"), given.tasks, **given.identity(), **read)
 
     def build(folder: Path) -> None:
         search = _Search(shop, archive, given, lesson, plan, folder)

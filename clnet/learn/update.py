@@ -28,7 +28,8 @@ def refreshed_route(
     if before.route.as_masks or present == before.route.supporters:
         return before.route
     route = replace(before.route, supporters=present)
-    identity = shop.identity(("supporting", "windows"), given.tasks, **given.identity(), decoder_as_it_is=before.identity, present=route)
+    settings = ("supporting", "windows", "validation_overlap")
+    identity = shop.identity(settings, given.tasks, **given.identity(), decoder_as_it_is=before.identity, present=route)
 
     def build(folder: Path) -> None:
         network = archive.decoder(before)[0]
@@ -47,7 +48,7 @@ def prune_average(shop: Workshop, archive: Archive, given: Assignment, updated: 
     The mask that is found goes to the averaged and to the trained weights alike; nothing is trained in between.
     Source: CL-Net A4 (continuous decoder updating, steps of 0.1 %); NOTES.md 13.
     """
-    identity = shop.identity(("pruning", "windows"), given.tasks, updated=updated.identity)
+    identity = shop.identity(("pruning", "windows", "validation_overlap"), given.tasks, updated=updated.identity)
 
     def build(folder: Path) -> None:
         (averaged, masks), (trained, _) = archive.decoder(updated), archive.decoder(updated, updated.trained)

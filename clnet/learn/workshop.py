@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,7 @@ from clnet.learn.batches import TrainingBatches
 from clnet.learn.fit import TrainerSettings
 from clnet.learn.plan import Lesson
 from clnet.learn.progress import RunProgress
-from clnet.learn.target import DecoderTarget
+from clnet.learn.target import Variants
 from clnet.learn.validate import Memory, held_out
 from clnet.types import Task
 from clnet.units import UnitStore
@@ -33,8 +33,9 @@ class NotBuilt(Exception):
 @dataclass
 class Workshop:
     """settings: the plain configuration by name, of which each unit's identity takes what it depends on. validation_share: of each
-    dataset's training cases, which nothing is trained on. spent: unit -> seconds, of those asked for so far, in this run or an earlier one.
-    encoded: features of validation cases, kept from one decoder to the next. divided: a task's cases to learn from and to validate on.
+    dataset's training cases, which nothing is trained on; validation_overlap: of the windows there. spent: unit -> seconds, of those
+    asked for so far, in this run or an earlier one. encoded: features of validation cases, kept from one decoder to the next. divided: a
+    task's cases to learn from and to validate on.
     """
 
     augmentation: Augmentation
@@ -46,6 +47,7 @@ class Workshop:
     progress: RunProgress
     seed: int
     validation_share: float = 0.0
+    validation_overlap: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)
     encoded: Memory = field(default_factory=Memory)
     looking: bool = False
@@ -98,9 +100,10 @@ class Workshop:
         return [case for part in parts for case in part[0]], [case for part in parts for case in part[1]]
 
     def batches(
-        self, cases: Sequence[PreparedCase], targets: Mapping[str, DecoderTarget], lesson: Lesson, purpose: str
+        self, cases: Sequence[PreparedCase], variants: Iterable[Variants], lesson: Lesson, purpose: str
     ) -> TrainingBatches:
-        """Batches of a training; `purpose` names it and decides, with the seed, what is drawn."""
+        """Batches of a training of decoders; `purpose` names it and decides, with the seed, what is drawn."""
+        targets = {key: target for each in variants for key, target in each.targets.items()}
         return TrainingBatches(cases, targets, lesson.sampling, self.intensity, self.augmentation, [self.seed, _number(purpose)])
 
     def made(self, make: Callable[[], Made], purpose: str) -> Made:

@@ -41,7 +41,7 @@ def configuration(run: Path, width: int = 4) -> dict:
     }
     method = {"_target_": "clnet.learn.clnet.CLNet", "_partial_": True, "shape": scale["network"], "encoder": None, "decoder": plan,
               "augmentation": None, "intensity": scale["intensity"], "windows": scale["windows"]}
-    absent = dict.fromkeys(("pruning", "supporting", "tuning", "bpr", "merging", "validation_share"))
+    absent = dict.fromkeys(("pruning", "supporting", "tuning", "bpr", "merging", "validation_share", "validation_overlap"))
     return {**absent, "launcher": {"_target_": "clnet.launch.LocalLauncher"}, "name": "tiny", "seed": 0, "method": method,
             "scale": scale, "augment": None, "encoder": None,
             "decoder": {**plan, "refine": None}, "data": {"name": "tiny", "datasets": {"only": spec}}, "order": {"steps": ["only"]},

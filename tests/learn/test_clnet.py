@@ -30,8 +30,8 @@ STEPS = {"lr": 0.01, "epochs": 1, "steps_per_epoch": 2}
 FIRST = (Label("Liver", ("Liver",), (1,)), Label("Kidney_L", ("Kidney_L",), (2,)))
 SECOND = (Label("Kidney_L", ("Kidney_L",), (2,)), Label("Kidney_R", ("Kidney_R",), (3,)), Label("Kidney_Lesion", ("Kidney_Lesion",), (1,)))
 THIRD = (Label("HepaticVessel", ("HepaticVessel",), (3,)), Label("Liver", ("Liver",), (1,)))
-SETTINGS = ("network", "decoder_width", "augment", "intensity", "trainer", "validation_share", "windows", "pruning", "decoder_new",
-            "decoder_refine", "decoder_update", "supporting", "encoder", "encoder_tuning", "bpr")  # fmt: skip
+SETTINGS = ("network", "decoder_width", "augment", "intensity", "trainer", "validation_share", "validation_overlap", "windows",
+            "pruning", "decoder_new", "decoder_refine", "decoder_update", "supporting", "encoder", "encoder_tuning", "bpr")  # fmt: skip
 
 
 @pytest.fixture

@@ -36,8 +36,8 @@ KIDNEY = Decoder("Kidney", "Abdomen", ("Kidney_L", "Kidney_R"))
 LABELS = (Label("Kidney_L", ("Kidney_L",), (2,)), Label("Kidney_R", ("Kidney_R",), (3,)))
 SGD = partial(torch.optim.SGD, momentum=0.99, nesterov=True, weight_decay=1e-2)
 PLAN = {"round": {"lr": 0.01, "epochs": 2, "steps_per_epoch": 2}, "recovery": {"lr": 0.01, "epochs": 2, "steps_per_epoch": 2}}
-KEYS = ("network", "decoder_width", "augment", "intensity", "trainer", "validation_share", "windows", "pruning", "decoder_new",
-        "decoder_update", "supporting")  # fmt: skip
+KEYS = ("network", "decoder_width", "augment", "intensity", "trainer", "validation_share", "validation_overlap", "windows",
+        "pruning", "decoder_new", "decoder_update", "supporting")  # fmt: skip
 
 
 class Bench:
@@ -132,8 +132,15 @@ def test_kept_weights_are_rewound_to_the_end_of_the_warm_up(bench):
 
 def test_steps_grow_with_the_rate(bench):
     plan = lottery_ticket([80, 99.7], {"lr": 0.01, "epochs": 20, "steps_per_epoch": 256}, PLAN["recovery"], SGD)
-    assert [plan.training(rate).steps_per_epoch for rate in (0.0, 0.5, 0.8, 0.997, 1.0)] == [256, 384, 461, 511, 512]
-    assert plan.training(0.8).epochs == 20 and plan.training(0.8).lr == 0.01
+    assert [plan.training(rate).steps_per_epoch for rate in (0.0, 0.5, 0.8, 0.997, 0.9999)] == [256, 384, 461, 511, 512]
+    assert [(plan.training(rate).epochs, plan.training(rate).lr) for rate in (0.8, 0.997)] == [(20, 0.01), (20, 0.01)]
+
+
+def test_a_learning_rate_can_grow_as_fewer_weights_are_left():
+    plan = lottery_ticket([80, 95], {"lr": 0.03, "epochs": 1, "steps_per_epoch": 31}, PLAN["recovery"], SGD, lr_exponent=0.5)
+    assert plan.training(0.8).lr == pytest.approx(0.03)
+    assert plan.training(0.95).lr == pytest.approx(0.06)  # a quarter of the weights of the first round: twice the rate
+    assert plan.training(0.95).steps_per_epoch == 60
 
 
 @pytest.mark.parametrize("rates", [[], [80, 80], [90, 80], [0, 50], [50, 100]])
