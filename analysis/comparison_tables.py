@@ -63,7 +63,7 @@ def measures(run: Run, common: Sequence[tuple[str, str]]) -> dict[str, float]:
         for name, row in by_dataset(structures).loc[last].iterrows():
             line |= {f"{value} {name}": row[value], f"{value} {name}_n": row[f"{value}_n"], f"{value} {name}_of": row["structures"]}
     before = final_mean(run.scores, "premerge")["dsc"] if "premerge" in run.stages else float("nan")
-    shared = structures.loc[last, "dsc"].reindex(list(common)).mean() if common else float("nan")
+    shared = structures["dsc"].loc[[(last, *pair) for pair in common]].mean() if common else float("nan")
     return line | {"dsc_common": shared, "dsc_premerge": before} | sizes(run)
 
 
