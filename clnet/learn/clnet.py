@@ -88,8 +88,9 @@ class CLNet:
                 lesson = self.plan.update if name in known else self.plan.refine if name in first else self.plan.new
                 plan(given.title, lesson.training.steps if lesson else 0)
                 if self.pruning and name not in known:
-                    rounds = sum(self.pruning.training(rate / 100).steps for rate in self.pruning.rates_percent)
-                    plan(given.pruning_title, rounds + self.pruning.recovery.steps)
+                    own = lesson or self.plan.new
+                    lessons = [self.pruning.retraining(own, rate / 100) for rate in self.pruning.rates_percent]
+                    plan(given.pruning_title, sum(each.training.steps for each in (*lessons, self.pruning.recovering(own))))
                 known.add(name)
 
     def learn(self, task: Task) -> None:

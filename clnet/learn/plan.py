@@ -44,8 +44,9 @@ class LotteryTicket:
 
     rates_percent: shares removed round by round, of the weights and biases of all convolutions. max_drop_dsc_points: a round whose
     validation DSC, the mean inside the `percentiles`, lies further below the unpruned decoder's is taken back and ends the search.
-    round, recovery: the trainings of a round and after the last one; steps_growth: a round at rate T has 1 + growth * T times the
-    steps per epoch; lr_exponent: its learning rate goes with (1 - T)^-exponent, and is the lesson's own in the first round.
+    round, recovery: the trainings of a round and after the last one, whose epochs have the steps of the pruned decoder's own lesson
+    where they say 0; steps_growth: a round at rate T has 1 + growth * T times as many; lr_exponent: its learning rate goes with
+    (1 - T)^-exponent, and is `round`'s in the first one.
     update_step_percent: an update of the decoder by a later dataset may raise the rate in such steps, at most update_rounds of them;
     None: the mask stays (the paper's recommendation). Update rounds prune the averaged weights and rewind nothing.
     Source: CL-Net 4.3, A4; NOTES.md 10 to 13.
@@ -61,20 +62,30 @@ class LotteryTicket:
     update_step_percent: float | None = None
     update_rounds: int = 0
 
-    def training(self, rate: float) -> Training:
-        """The training of the round that prunes to `rate`, a share."""
+    def retraining(self, lesson: Lesson, rate: float) -> Lesson:
+        """The round that prunes to `rate`, a share, a decoder that learned by `lesson`."""
         kept, kept_first = 1 - rate, 1 - self.rates_percent[0] / 100
-        steps = round(self.round.steps_per_epoch * (1 + self.steps_growth * rate))
-        return replace(self.round, steps_per_epoch=steps, lr=self.round.lr * (kept_first / kept) ** self.lr_exponent)
+        steps = self.round.steps_per_epoch or lesson.training.steps_per_epoch
+        lr = self.round.lr * (kept_first / kept) ** self.lr_exponent
+        return replace(lesson, training=replace(self.round, steps_per_epoch=round(steps * (1 + self.steps_growth * rate)), lr=lr))
+
+    def recovering(self, lesson: Lesson) -> Lesson:
+        """The recovery of a decoder that learned by `lesson`."""
+        steps = self.recovery.steps_per_epoch or lesson.training.steps_per_epoch
+        return replace(lesson, training=replace(self.recovery, steps_per_epoch=steps))
 
 
 def lottery_ticket(rates_percent: Sequence[float], round: Mapping, recovery: Mapping, optimizer: Callable, **values) -> LotteryTicket:
-    """The plan out of plain values. Raises UsageError for rates that do not rise from above 0 to below 100."""
+    """The plan out of plain values; a training may leave out its steps per epoch.
+
+    Raises UsageError for rates that do not rise from above 0 to below 100.
+    """
     rates = tuple(float(rate) for rate in rates_percent)
     if not rates or list(rates) != sorted(set(rates)) or rates[0] <= 0 or rates[-1] >= 100:
         raise UsageError("pruning rates must rise from above 0 to below 100", where="pruning.rates_percent", found=list(rates))
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return LotteryTicket(rates, Training(optimizer=optimizer, **round), Training(optimizer=optimizer, **recovery), **values)
+    trainings = (Training(optimizer=optimizer, **{"steps_per_epoch": 0, **plain}) for plain in (round, recovery))
+    return LotteryTicket(rates, *trainings, **values)
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,8 @@ def draw_ticket(
         network, masks, record = search.prune(dense)
         averaged = None
         if masks:
-            training = replace(lesson, training=plan.recovery)
-            averaged = run_training(shop, archive, given, training, folder / "recovery", network, masks, alpha=alpha, purpose=" recovery",
-                                    title=given.pruning_title)  # fmt: skip
+            averaged = run_training(shop, archive, given, plan.recovering(lesson), folder / "recovery", network, masks, alpha=alpha,
+                                    purpose=" recovery", title=given.pruning_title)  # fmt: skip
             final = network if averaged is None else averaged
             record["dsc_after"] = search.score(final)
         if rank() == 0:
@@ -102,8 +101,8 @@ class _Search:
             return smaller, kept, self._scored(smaller, place)
         kept = choose_masks(prunable(network), rate, within=masks or None)
         rewind(smaller, dense, kept)
-        training = replace(self.lesson, training=self.plan.training(rate))
-        run_training(self.shop, self.archive, self.given, training, place, smaller, kept, purpose=f" {rate}",
+        lesson = self.plan.retraining(self.lesson, rate)
+        run_training(self.shop, self.archive, self.given, lesson, place, smaller, kept, purpose=f" {rate}",
                      title=self.given.pruning_title)  # fmt: skip
         if rank() == 0:
             save_sparse(smaller, kept, place / "decoder.safetensors")

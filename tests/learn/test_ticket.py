@@ -14,8 +14,10 @@ from clnet.errors import UsageError
 from clnet.infer.window import Windows
 from clnet.learn import ticket as tickets
 from clnet.learn.archive import Archive, LearnedEncoder
+from clnet.learn.batches import Sampling
 from clnet.learn.decoder import Assignment, train_decoder, update_decoder
 from clnet.learn.fit import TrainerSettings
+from clnet.learn.optim import Training
 from clnet.learn.plan import Lesson, Supporting, lottery_ticket
 from clnet.learn.progress import RunProgress
 from clnet.learn.target import decoder_variants
@@ -130,17 +132,29 @@ def test_kept_weights_are_rewound_to_the_end_of_the_warm_up(bench):
     assert weights_sha256(warm.archive.decoder(warm.dense())[0]) == weights_sha256(early)
 
 
-def test_steps_grow_with_the_rate(bench):
-    plan = lottery_ticket([80, 99.7], {"lr": 0.01, "epochs": 20, "steps_per_epoch": 256}, PLAN["recovery"], SGD)
-    assert [plan.training(rate).steps_per_epoch for rate in (0.0, 0.5, 0.8, 0.997, 0.9999)] == [256, 384, 461, 511, 512]
-    assert [(plan.training(rate).epochs, plan.training(rate).lr) for rate in (0.8, 0.997)] == [(20, 0.01), (20, 0.01)]
+def lesson(steps_per_epoch: int) -> Lesson:
+    return Lesson(Sampling((8, 8, 8), 2, 0.5), Training(SGD, 0.1, 300, steps_per_epoch))
+
+
+def test_steps_of_a_round_grow_with_the_rate():
+    plan = lottery_ticket([80, 99.7], {"lr": 0.01, "epochs": 20}, {"lr": 0.002, "epochs": 3}, SGD)
+    rounds = [plan.retraining(lesson(256), rate) for rate in (0.0, 0.5, 0.8, 0.997, 0.9999)]
+    assert [each.training.steps_per_epoch for each in rounds] == [256, 384, 461, 511, 512]
+    assert {(each.training.epochs, each.training.lr, each.sampling) for each in rounds} == {(20, 0.01, lesson(256).sampling)}
+    assert plan.retraining(lesson(10), 0.8).training.steps_per_epoch == 18, "as many as the decoder's own lesson has"
+    recovery = plan.recovering(lesson(256)).training
+    assert (recovery.epochs, recovery.lr, recovery.steps_per_epoch) == (3, 0.002, 256)
+
+
+def test_rounds_may_have_steps_of_their_own():
+    plan = lottery_ticket([80], {"lr": 0.01, "epochs": 1, "steps_per_epoch": 50}, {"lr": 0.01, "epochs": 1, "steps_per_epoch": 7}, SGD)
+    assert (plan.retraining(lesson(256), 0.8).training.steps_per_epoch, plan.recovering(lesson(256)).training.steps_per_epoch) == (90, 7)
 
 
 def test_a_learning_rate_can_grow_as_fewer_weights_are_left():
-    plan = lottery_ticket([80, 95], {"lr": 0.03, "epochs": 1, "steps_per_epoch": 31}, PLAN["recovery"], SGD, lr_exponent=0.5)
-    assert plan.training(0.8).lr == pytest.approx(0.03)
-    assert plan.training(0.95).lr == pytest.approx(0.06)  # a quarter of the weights of the first round: twice the rate
-    assert plan.training(0.95).steps_per_epoch == 60
+    plan = lottery_ticket([80, 95], {"lr": 0.03, "epochs": 1}, {"lr": 0.01, "epochs": 1}, SGD, lr_exponent=0.5)
+    assert plan.retraining(lesson(30), 0.8).training.lr == pytest.approx(0.03)
+    assert plan.retraining(lesson(30), 0.95).training.lr == pytest.approx(0.06)  # a quarter of the weights of the first round
 
 
 @pytest.mark.parametrize("rates", [[], [80, 80], [90, 80], [0, 50], [50, 100]])
