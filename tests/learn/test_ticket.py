@@ -15,7 +15,7 @@ from clnet.infer.window import Windows
 from clnet.learn import ticket as tickets
 from clnet.learn.archive import Archive, LearnedEncoder
 from clnet.learn.batches import Sampling
-from clnet.learn.decoder import Assignment, train_decoder, update_decoder
+from clnet.learn.decoder import Assignment, train_decoder, update_decoder, validation_of
 from clnet.learn.fit import TrainerSettings
 from clnet.learn.optim import Training
 from clnet.learn.plan import Lesson, Supporting, lottery_ticket
@@ -130,6 +130,14 @@ def test_kept_weights_are_rewound_to_the_end_of_the_warm_up(bench):
     tickets.rewind(early, dense, {})
     assert weights_sha256(early) != weights_sha256(own.archive.decoder(dense)[0]), "not the trained weights"
     assert weights_sha256(warm.archive.decoder(warm.dense())[0]) == weights_sha256(early)
+
+
+def test_validation_has_an_overlap_of_its_own(bench):
+    own = bench("a")
+    windows = validation_of(own.shop, own.archive, own.given, own.given.route).windows
+    assert own.shop.windows.overlap == 0.25 and windows == replace(own.shop.windows, overlap=0.0)
+    own.shop.validation_overlap = 0.5
+    assert validation_of(own.shop, own.archive, own.given, own.given.route).windows.overlap == 0.5
 
 
 def lesson(steps_per_epoch: int) -> Lesson:
