@@ -127,6 +127,7 @@ class CLNet:
             self.launcher.run({f"decoder {name}": job for name, job in jobs.items() if not self.shop.is_done(job)})
             for name, job in jobs.items():
                 self.learned[name] = job()
+        self.shop.trainer.use_threads()
         self.body.learn(tasks, variants)
         self.updated = (*variants, *changed)
 
@@ -159,6 +160,7 @@ class CLNet:
 
     def _learn_decoder(self, tasks: Sequence[Task], variants: Variants, start: LearnedDecoder | None, kind: str) -> LearnedDecoder:
         """A decoder after these tasks, built where it is not there yet."""
+        self.shop.trainer.of_decoders.use_threads()
         before = self.learned.get(variants.decoder.name)
         if before is not None:
             learned = self._updated(self._assignment(tasks, variants, before.route), before)

@@ -137,7 +137,7 @@ def run_training(
         rewind=rewind,
     )  # fmt: skip
     batches = shop.batches(shop.cases(given.tasks)[0], [given.variants], lesson, f"{name}{purpose}")
-    fit(module, batches, shop.trainer, folder, shop.progress, title or given.title, 1.0)
+    fit(module, batches, shop.trainer.of_decoders, folder, shop.progress, title or given.title, 1.0)
     return ema.module.network(name) if ema is not None else None
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from clnet.learn.training import SegmentationTraining
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """Hardware and bookkeeping; on a CPU nothing here but `devices` may change a result (`threads` can, in the last bit).
+    """Hardware and bookkeeping; on a CPU nothing here but `devices` may change a result (threads can, in the last bit).
 
-    devices: each has batches of its own, so several make a step's batch that many times as large.
-
-    checkpoint_every_epochs: how often a training can be continued from.
+    devices: each has batches of its own, so several make a step's batch that many times as large. decoder_threads: instead of `threads`
+    where a decoder learns on the frozen encoder, as several then may at a time. checkpoint_every_epochs: how often a training can be
+    continued from.
     """
 
     accelerator: str = "cpu"
@@ -35,9 +35,15 @@ class TrainerSettings:
     strategy: str = "auto"
     precision: str = "32-true"
     threads: int | None = None
+    decoder_threads: int | None = None
     workers: int = 0
     deterministic: bool = True
     checkpoint_every_epochs: int = 1
+
+    @property
+    def of_decoders(self) -> TrainerSettings:
+        """The settings with which a decoder learns on the frozen encoder."""
+        return replace(self, threads=self.decoder_threads or self.threads)
 
     def use_threads(self) -> None:
         """Give torch its threads: one per core unless set."""
