@@ -69,6 +69,10 @@ class UnitStore:
         """Time spent on building, over all attempts."""
         return float(json.loads((self.path(kind, identity) / _RECORD).read_text())["seconds"])
 
+    def finished_at(self, kind: str, identity: Mapping) -> float:
+        """When it was finished, in seconds since 1970."""
+        return (self.path(kind, identity) / _RECORD).stat().st_mtime
+
     def build(self, kind: str, identity: Mapping, builder: Callable[[Path], None], *, collective: bool = False) -> Path:
         """Folder of the finished unit; `builder(folder)` fills it unless it is there already.
 

@@ -124,7 +124,8 @@ class CLNet:
         for _, wave in groupby(variants, key=lambda name: self.registry.decoders[name].fl_level):
             jobs = {name: partial(self._learn_decoder, tasks, variants[name], starts.get(name), kind if name in starts else "new")
                     for name in wave}  # fmt: skip
-            self.launcher.run({f"decoder {name}": job for name, job in jobs.items() if not self.shop.is_done(job)})
+            missing = {f"decoder {name}": job for name, job in jobs.items() if not self.shop.is_done(job)}
+            self.launcher.run(missing, lambda label, *_, jobs=missing: self.shop.is_done(jobs[label]))  # which notes the progress
             for name, job in jobs.items():
                 self.learned[name] = job()
         self.shop.trainer.use_threads()

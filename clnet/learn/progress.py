@@ -10,7 +10,7 @@ from typing import TextIO
 class RunProgress:
     """Counts planned work in units of cost (about one decoder's training step each) and estimates the time left.
 
-    Work that turns out to be finished already is taken off the plan, so that it does not spoil the estimate.
+    Work that turns out to be finished before the run began is taken off the plan, so that it does not spoil the estimate.
     """
 
     def __init__(self, interval_s: float = 10.0, stream: TextIO | None = None):
@@ -18,14 +18,21 @@ class RunProgress:
         self.planned: dict[str, float] = {}
         self.done: dict[str, float] = {}
         self.started = self.printed = time.monotonic()
+        self.began_at = time.time()
 
     def plan(self, name: str, cost: float) -> None:
         """Announce a piece of work before it begins."""
         self.planned[name] = cost
 
-    def skip(self, name: str) -> None:
-        """The piece is finished; one that an earlier run did is taken off the plan."""
-        if not self.done.get(name):
+    def skip(self, name: str, finished_at: float) -> None:
+        """The piece has been finished at that time, in seconds since 1970: it counts as done, by another process of this run, or was
+        done before and is taken off the plan.
+        """
+        if self.done.get(name):
+            return
+        if finished_at >= self.began_at:
+            self.done[name] = self.planned.get(name, 0.0)
+        else:
             self.planned.pop(name, None)
 
     def advance(self, name: str, cost: float, note: str = "") -> None:

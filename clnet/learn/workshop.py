@@ -70,7 +70,7 @@ class Workshop:
     def built(self, kind: str, identity: Mapping, build: Callable[[Path], None], name: str, collective: bool = True) -> Path:
         """The unit's folder; it is built where it is not there yet. collective: by all processes that train together, not by one alone."""
         if self.store.finished(kind, identity):
-            self.progress.skip(name)
+            self.progress.skip(name, self.store.finished_at(kind, identity))
             folder = self.store.path(kind, identity)
         elif self.looking:
             raise NotBuilt

@@ -141,8 +141,11 @@ def test_all_at_once_in_supporting_order(method, tasks):
 def test_who_builds_does_not_matter(method, tasks):
     pruning = lottery_ticket([50, 80], STEPS, STEPS, SGD, max_drop_dsc_points=100.0)
     parts = {"supporting": Supporting(), "pruning": pruning, "ema": 0.9, "validation_share": 0.4}
-    expected = learned(method("local", **parts), tasks)
-    assert learned(method("joblib", launcher=JoblibLauncher(jobs=2), **parts), tasks) == expected
+    here, elsewhere = method("local", **parts), method("joblib", launcher=JoblibLauncher(jobs=2), **parts)
+    for own in (here, elsewhere):
+        own.announce(tasks)
+    assert learned(here, tasks) == learned(elsewhere, tasks)
+    assert set(elsewhere.shop.progress.done) == set(here.shop.progress.done), "what other processes did is counted"
 
 
 @pytest.mark.parametrize("shared", [False, True])
