@@ -15,6 +15,7 @@ from clnet.data.intensity import Intensity
 from clnet.errors import UsageError
 from clnet.infer.window import Windows
 from clnet.launch import JoblibLauncher, LocalLauncher
+from clnet.learn import decoder, encoder
 from clnet.learn.clnet import CLNet
 from clnet.learn.fit import TrainerSettings
 from clnet.learn.plan import DecoderPlan, EncoderTuning, Lesson, Supporting, lottery_ticket
@@ -210,3 +211,17 @@ def test_footprint_counts_nominally(method, tasks):
     assert size.nominal_share_sum == pytest.approx(sum(row["nominal_share"] for row in rows))
     assert size.nominal_parameters_m == pytest.approx(15.65 * (1 + size.nominal_share_sum))
     assert size.sparse_bytes < size.dense_bytes == 4 * size.parameters and size.nonzero_parameters < size.parameters
+
+
+def test_decoders_learn_with_threads_of_their_own(method, tasks, monkeypatch):
+    own, seen = method(), {encoder: set(), decoder: set()}
+    own.shop.trainer = TrainerSettings(threads=2, decoder_threads=1)
+    for module, threads in seen.items():
+
+        def noting(*args, fit=module.fit, threads=threads):
+            fit(*args)
+            threads.add(torch.get_num_threads())
+
+        monkeypatch.setattr(module, "fit", noting)
+    learned(own, tasks[:2])
+    assert seen == {encoder: {2}, decoder: {1}} and torch.get_num_threads() == 2, "and two again for what comes after the decoders"
