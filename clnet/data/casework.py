@@ -33,17 +33,17 @@ from clnet.types import RawCase
 log = logging.getLogger(__name__)
 
 
-def case_identity(raw: RawCase, spec: DatasetSpec, recipe: Recipe, keep_reference: bool) -> str:
+def case_identity(raw: RawCase, spec: DatasetSpec, recipe: Recipe) -> str:
     """Hash of everything that a prepared case depends on; the raw files enter by size and time of change."""
     files = [raw.image]
     if raw.label is not None:
         files += sorted(raw.label.iterdir()) if raw.label.is_dir() else [raw.label]
     stamps = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
-    parts = [spec.identity(), recipe.identity(), raw.case, sorted(raw.annotated), stamps, keep_reference]
+    parts = [spec.identity(), recipe.identity(), raw.case, sorted(raw.annotated), stamps]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def prepare_case(raw: RawCase, spec: DatasetSpec, recipe: Recipe, folder: Path, keep_reference: bool) -> None:
+def prepare_case(raw: RawCase, spec: DatasetSpec, recipe: Recipe, folder: Path) -> None:
     """Read, orient, clip, crop, resample and store one case; `folder` appears when it is complete.
 
     Raises DataError for a file that the reader refuses or, unless the recipe allows it, for a label that vanishes at this spacing;
@@ -54,7 +54,7 @@ def prepare_case(raw: RawCase, spec: DatasetSpec, recipe: Recipe, folder: Path, 
     with explained(folder):
         temporary.mkdir(parents=True)
     try:
-        record = _fill(temporary, raw, spec, recipe, keep_reference)
+        record = _fill(temporary, raw, spec, recipe)
         write_json(temporary / CASE_FILE, record)
         _publish(temporary, folder, record["identity"])
     finally:
@@ -64,7 +64,7 @@ def prepare_case(raw: RawCase, spec: DatasetSpec, recipe: Recipe, folder: Path, 
 def prepare_scan(image: Path, recipe: Recipe, folder: Path) -> PreparedCase:
     """Prepare a scan that belongs to no dataset and has no labels, exactly as a case with labels would be. Raises as `prepare_case`."""
     nothing = DatasetSpec(name="scans", root=image.parent, layout=NnunetRaw(), labels=(), body_group="")
-    prepare_case(RawCase(nothing.name, image.name, image, None, frozenset()), nothing, recipe, folder, keep_reference=False)
+    prepare_case(RawCase(nothing.name, image.name, image, None, frozenset()), nothing, recipe, folder)
     return PreparedCase.open(folder)
 
 
@@ -77,8 +77,8 @@ def remove_abandoned(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _fill(folder: Path, raw: RawCase, spec: DatasetSpec, recipe: Recipe, keep_reference: bool) -> dict:
-    identity = case_identity(raw, spec, recipe, keep_reference)
+def _fill(folder: Path, raw: RawCase, spec: DatasetSpec, recipe: Recipe) -> dict:
+    identity = case_identity(raw, spec, recipe)
     image, geometry = reader.read_image(raw.image)
     layers, table = reader.read_labels(raw, spec, geometry)
     low, high = recipe.clip_hu
@@ -102,7 +102,7 @@ def _fill(folder: Path, raw: RawCase, spec: DatasetSpec, recipe: Recipe, keep_re
         "locations": locations,
         "histogram": np.bincount(labelled.astype(np.int64).ravel() - low, minlength=high - low + 1),
     }
-    if keep_reference:
+    if raw.label is not None:
         arrays["reference"] = layers
     files = {}
     for name, array in arrays.items():

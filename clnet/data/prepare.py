@@ -31,25 +31,22 @@ def prepare_dataset(
     folder: Path,
     workers: int,
     *,
-    keep_reference: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[PreparedCase]:
     """Prepare all cases of a split below `folder`, one folder each, and write fingerprint.json beside them.
 
     Finished cases are kept: after an interruption only what is missing is made; a raw file that has changed is prepared anew.
-    workers: processes; 0 works in this one. keep_reference: store the labels on the native grid, by default for "test" only.
-    progress(done, total) is called after each case.
+    workers: processes; 0 works in this one. progress(done, total) is called after each case.
     Raises DataError that lists every refused case, after all others are done (its `faults` holds them one by one); HostError when the
     disk is full or a case kills its process twice.
     """
     folder = Path(folder)
-    keep = split == "test" if keep_reference is None else keep_reference
     cases = spec.cases(split)
     remove_abandoned(folder)
-    missing = [raw for raw in cases if not finished(folder / raw.case, case_identity(raw, spec, recipe, keep))]
+    missing = [raw for raw in cases if not finished(folder / raw.case, case_identity(raw, spec, recipe))]
     done = len(cases) - len(missing)
     refused: dict[str, DataError] = {}
-    work = partial(_attempt, spec=spec, recipe=recipe, folder=folder, keep_reference=keep)
+    work = partial(_attempt, spec=spec, recipe=recipe, folder=folder)
     for raw, error in pool.each(work, missing, workers, _describe):
         done += 1
         if error is not None:
@@ -64,9 +61,9 @@ def prepare_dataset(
     return prepared
 
 
-def _attempt(raw: RawCase, spec: DatasetSpec, recipe: Recipe, folder: Path, keep_reference: bool) -> DataError | None:
+def _attempt(raw: RawCase, spec: DatasetSpec, recipe: Recipe, folder: Path) -> DataError | None:
     try:
-        prepare_case(raw, spec, recipe, folder / raw.case, keep_reference)
+        prepare_case(raw, spec, recipe, folder / raw.case)
     except DataError as error:
         return error
     return None

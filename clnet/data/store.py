@@ -5,7 +5,7 @@ A case folder holds
     labels.b2nd     (layer, z, y, x) uint8 or uint16, raw label values; case.json maps label names to them
     locations.b2nd  (n, 3) int32, voxels of each label to sample from, one label after the other
     histogram.b2nd  (n_hu,) int64, labelled voxels at each HU from clip_hu[0] up, of all labels together
-    reference.b2nd  (layer, z, y, x), the labels on the scan's own grid in LPS, only where evaluation needs them
+    reference.b2nd  (layer, z, y, x), the labels on the scan's own grid in LPS, for validation and tests; a scan without labels has none
     case.json       everything else; written last, so a folder without it is unfinished
 """
 
@@ -121,13 +121,10 @@ class PreparedCase:
         return self.record["histogram_from_hu"], self._open("histogram.b2nd")[:]
 
     def reference_layers(self) -> np.ndarray:
-        """(layer, z, y, x) labels of the whole scan on its own LPS grid. Raises DataError if they were not kept."""
+        """(layer, z, y, x) labels of the whole scan on its own LPS grid. Raises DataError for a scan without labels."""
         if "reference.b2nd" not in self.record["files"]:
-            raise DataError(
-                "the case was prepared without its reference on the native grid",
-                where=self.folder,
-                fix="prepare it with keep_reference=True, as test cases are",
-            )
+            raise DataError("the case was prepared without a reference on the native grid", where=self.folder,
+                            fix=f"delete {self.folder.parent} and run the same command again, with the labels")  # fmt: skip
         return self._open("reference.b2nd")[:]
 
     def reference_mask(self, label: str) -> np.ndarray:

@@ -11,18 +11,12 @@ from torch import Tensor
 from clnet.data.resample import axis_weights
 
 
-def decide(probability: Tensor, nested: bool) -> Tensor:
-    """Label map from averaged probabilities.
+def decide(probability: Tensor, nested: bool) -> tuple[Tensor, Tensor]:
+    """Label map and confidence from averaged probabilities.
 
-    probability: (channel, ...), background first unless nested. Returns (...) uint8: the likeliest channel's index, or one bit
-    for each nested label of probability at least one half.
-    """
-    return decide_with_confidence(probability, nested)[0]
-
-
-def decide_with_confidence(probability: Tensor, nested: bool) -> tuple[Tensor, Tensor]:
-    """The label map of `decide` and, of the same shape, the confidence in it: round(255 * probability of the predicted label) as
-    uint8, 0 on the background. Nested labels have several probabilities a voxel and are not weighed: 255 wherever there is one.
+    probability: (channel, ...), background first unless nested. Both returned are (...) uint8. Label map: the likeliest channel's
+    index, or one bit for each nested label of probability at least one half. Confidence: round(255 * probability of the predicted
+    label), 0 on the background; nested labels have several probabilities a voxel and are not weighed: 255 wherever there is one.
     """
     if not nested:
         highest, labels = probability.max(0)  # at once; argmax alone takes several times as long on a CPU
@@ -36,7 +30,7 @@ def decide_with_confidence(probability: Tensor, nested: bool) -> tuple[Tensor, T
 class NativeLabelMap:
     """Collects one decoder's slabs and fills `labels` and `confidence` on the native grid, linearly interpolating probabilities.
 
-    Both are (z, y, x) uint8: the label map as `Part` defines it, and 255 times the probability of the label (`decide_with_confidence`).
+    Both are (z, y, x) uint8: the label map as `Part` defines it, and 255 times the probability of the label (`decide`).
     prepared_zyx: shape of the prepared volume; native_zyx: shape of the same extent (the body crop) on the native grid.
     Deciding after the interpolation keeps borders smooth where the prepared grid is coarser, as nnU-Net does. At most one
     prepared slice is kept from slab to slab.
@@ -88,6 +82,6 @@ class NativeLabelMap:
         box = probability[:, :, source[0], source[1]]
         box = torch.einsum("ny,czyx->cznx", y, box)
         box = torch.einsum("nx,czyx->czyn", x, box)
-        labels, confidence = decide_with_confidence(box, self.nested)
+        labels, confidence = decide(box, self.nested)
         self.labels[(rows, *target)] = labels.cpu().numpy()
         self.confidence[(rows, *target)] = confidence.cpu().numpy()

@@ -29,8 +29,8 @@ def draw_ticket(
 ) -> LearnedDecoder:
     """Prune a trained decoder as far as its validation DSC allows, let it recover, and start its average.
 
-    lesson: gives the sampling; the plan has the trainings. Without a validation case that shows any of its structures a decoder is not
-    pruned. Source: CL-Net 4.3, A4; NOTES.md 10 to 13 (the average begins as the pruned decoder and sees the recovery).
+    lesson: gives the sampling; the plan has the trainings. A decoder is not pruned where no validation case shows a structure of it, or
+    where it finds none of them: no drop could be seen. Source: CL-Net 4.3, A4; NOTES.md 10 to 13 (the average begins as the pruned decoder and sees the recovery).
     """
     read = {"dense": dense.identity, "sampling": lesson.sampling, "ema": alpha}
     identity = shop.identity(("pruning", "windows", "validation_overlap"), given.tasks, **given.identity(), **read)
@@ -81,7 +81,7 @@ class _Search:
         network, masks = self.archive.decoder(dense)
         before = self._scored(network, self.folder / "unpruned")
         record = {"dsc_before": before, "dsc_after": before, "rounds": []}
-        if before is None:
+        if not before:
             return network, masks, record
         for rate in (percent / 100 for percent in self.plan.rates_percent):
             smaller, kept, score = self._round(dense, network, masks, rate)

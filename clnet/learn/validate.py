@@ -1,4 +1,4 @@
-"""Validation of one decoder on held-out training cases: whole volumes, on the prepared grid."""
+"""Validation of one decoder on held-out training cases: whole volumes on the native grid, predicted as test cases are."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from clnet.data.intensity import Intensity
 from clnet.data.store import PreparedCase
-from clnet.infer.native import decide
-from clnet.infer.window import Windows, finished_slabs
-from clnet.learn.target import DecoderTarget, Variants, probabilities
+from clnet.infer.predict import PartNetwork, predict_parts
+from clnet.infer.window import Windows
+from clnet.learn.target import Variants, probabilities
 from clnet.model.block import with_fast_layout
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.support import Pass, Paths, Route
+from clnet.types import Part
 
 Inputs = tuple[list[Tensor], list[list[Tensor]]]  # what the encoder and the supporters give for one batch of windows
 
@@ -69,26 +70,17 @@ class Validation:
         training, values = network.training, []
         with_fast_layout(network, self.device).eval()
         for case, target in self.cases:
-            label_map = self._predict(network, case, target)
-            for index, label in enumerate(target.labels):
-                reference = case.mask(label.name)
+            part = Part(target.decoder.name, target.labels, identity="", nested=target.decoder.nested)
+            ended = PartNetwork(part, lambda given, target=target: probabilities(network(*given).logits[0], target))
+            [(_, label_map, _)] = predict_parts(case, encoder=self._inputs(case), networks=[ended], windows=self.windows,
+                                                intensity=self.intensity, device=self.device)  # fmt: skip
+            for label in target.labels:
+                reference = case.reference_mask(label.name)
                 if reference.any():
-                    found = (label_map >> index) & 1 if target.decoder.nested else label_map == index + 1
-                    values.append(2.0 * np.count_nonzero(reference & found.astype(bool)) / (reference.sum() + np.count_nonzero(found)))
+                    found = part.mask(label_map, label.structures)
+                    values.append(2.0 * np.count_nonzero(reference & found) / (reference.sum() + np.count_nonzero(found)))
         network.train(training)
         return [float(value) for value in values]
-
-    def _predict(self, network: DecoderNetwork, case: PreparedCase, target: DecoderTarget) -> np.ndarray:
-        name, nested = target.decoder.name, target.decoder.nested
-        slabs = finished_slabs(
-            case.image_hu(), self._inputs(case), {name: lambda given: probabilities(network(*given).logits[0], target)},
-            {name: len(target.labels) + (not nested)}, {name: not nested}, self.windows, self.intensity, self.device,
-        )  # fmt: skip
-        label_map = np.zeros(case.shape_zyx, np.uint8)
-        for first, slab in slabs:
-            decided = decide(slab[name], nested)
-            label_map[first : first + decided.shape[0]] = decided.cpu().numpy()
-        return label_map
 
     def _inputs(self, case: PreparedCase) -> Callable[[Tensor], Inputs]:
         """The frozen networks as a function of a batch of windows; the windows of a case come in the same order every time."""

@@ -42,7 +42,7 @@ def temporaries(folder: Path) -> list[Path]:
 
 def test_stored_equals_computed(raw_case, tmp_path):
     raw, spec = raw_case
-    prepare_case(raw, spec, RECIPE, tmp_path / "one", False)
+    prepare_case(raw, spec, RECIPE, tmp_path / "one")
     case = PreparedCase.open(tmp_path / "one")
     image, geometry = read_image(raw.image)
     box = tuple(slice(*span) for span in case.crop_zyx)
@@ -80,12 +80,12 @@ def test_crop_keeps_both_legs_and_whole_volumes_without_a_body(scans):
 
 def test_all_orientations_are_prepared_alike(raw_case, tmp_path):
     raw, spec = raw_case
-    prepare_case(raw, spec, RECIPE, tmp_path / "LPS", True)
+    prepare_case(raw, spec, RECIPE, tmp_path / "LPS")
     expected = PreparedCase.open(tmp_path / "LPS")
     for code in ("RAS", "SAL", "PIR"):
         for path in (raw.image, raw.label):
             sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), code), str(path))
-        prepare_case(raw, spec, RECIPE, tmp_path / code, True)
+        prepare_case(raw, spec, RECIPE, tmp_path / code)
         case = PreparedCase.open(tmp_path / code)
         assert np.array_equal(case.image_hu(), expected.image_hu()) and np.array_equal(case.layers(), expected.layers())
         assert np.array_equal(case.reference_layers(), expected.reference_layers()) and case.geometry.file_orientation == code
@@ -96,21 +96,21 @@ def test_tiny_volumes(raw_case, scans, tmp_path, shape):
     raw, spec = raw_case
     scans.write(raw.image, np.random.default_rng(0).integers(-1000, 500, shape).astype(np.int16), (5.0, 1.0, 1.0))
     scans.write(raw.label, np.ones(shape, np.uint8), (5.0, 1.0, 1.0))
-    prepare_case(raw, spec, RECIPE, tmp_path / "tiny", True)
+    prepare_case(raw, spec, RECIPE, tmp_path / "tiny")
     case = PreparedCase.open(tmp_path / "tiny")
     assert min(case.shape_zyx) >= 1 and case.image_hu().shape == case.shape_zyx and case.reference_layers().shape[1:] == shape
 
 
 def test_unannotated_label_keeps_its_voxels(raw_case, tmp_path):
     raw, spec = raw_case
-    prepare_case(replace(raw, annotated=frozenset({"Liver"})), spec, RECIPE, tmp_path / "partly", False)
+    prepare_case(replace(raw, annotated=frozenset({"Liver"})), spec, RECIPE, tmp_path / "partly")
     case = PreparedCase.open(tmp_path / "partly")
     assert case.annotated == {"Liver"} and case.mask("Spleen").any()
 
 
 def test_overlapping_masks_stay_apart(mask_case, tmp_path):
     raw, spec, masks = mask_case
-    prepare_case(raw, spec, Recipe((3.0, 2.0, 2.0)), tmp_path / "one", True)
+    prepare_case(raw, spec, Recipe((3.0, 2.0, 2.0)), tmp_path / "one")
     case = PreparedCase.open(tmp_path / "one")
     assert (case.mask("Stomach") & case.mask("Liver")).any()
     for label in spec.labels:
@@ -124,11 +124,11 @@ def test_lost_label_is_listed_or_refused(raw_case, scans, tmp_path, caplog):
     labels[12, 16, 14:16] = 3
     scans.write(raw.label, labels)
     coarse = Recipe((9.0, 9.0, 9.0))
-    prepare_case(raw, spec, coarse, tmp_path / "kept", False)
+    prepare_case(raw, spec, coarse, tmp_path / "kept")
     case = PreparedCase.open(tmp_path / "kept")
     assert case.record["lost_labels"] == ["Stomach"] and "Stomach (2 voxels) is lost" in caplog.text
     with pytest.raises(DataError, match="Stomach: no voxel is left") as caught:
-        prepare_case(raw, spec, replace(coarse, allow_label_loss=False), tmp_path / "refused", False)
+        prepare_case(raw, spec, replace(coarse, allow_label_loss=False), tmp_path / "refused")
     assert "one" in caught.value.where and not (tmp_path / "refused").exists() and not temporaries(tmp_path)
 
 
@@ -136,7 +136,7 @@ def test_locations_are_limited_and_reproducible(raw_case, tmp_path):
     raw, spec = raw_case
     few = replace(RECIPE, locations_per_label=20)
     for name in ("first", "second"):
-        prepare_case(raw, spec, few, tmp_path / name, False)
+        prepare_case(raw, spec, few, tmp_path / name)
     first, second = (PreparedCase.open(tmp_path / name) for name in ("first", "second"))
     assert len(first.locations("Liver")) == 20 < first.voxels["Liver"]
     assert (
@@ -153,11 +153,11 @@ def test_implausible_recipe(spacing):
 def test_dataset_is_prepared_once(make_dataset, tmp_path):
     spec = make_dataset(tmp_path / "raw", train=3)
     cases = prepare_dataset(spec, "train", RECIPE, tmp_path / "out", 0)
-    assert [case.case for case in cases] == ["Tr0", "Tr1", "Tr2"] and "reference.b2nd" not in cases[0].record["files"]
+    assert [case.case for case in cases] == ["Tr0", "Tr1", "Tr2"]
+    assert all("reference.b2nd" in case.record["files"] for case in cases), "validation needs it"
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*")}
     prepare_dataset(spec, "train", RECIPE, tmp_path / "out", 0)
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*")}
-    assert "reference.b2nd" in prepare_dataset(spec, "test", RECIPE, tmp_path / "test", 0)[0].record["files"]
 
 
 def test_workers_give_the_same_bytes(make_dataset, tmp_path):
@@ -321,7 +321,7 @@ def test_real_planning_scans_are_taken(shared, make_spec, tmp_path):
     labels = {"BrainStem": 1, "SpinalCord": 2, "GlnD_Parotid_L": 4, "GlnD_Parotid_R": 5}
     dropped = {"Mandible": 3, "Larynx": 6, "Eso": 7}
     spec = make_spec(shared / "real_ct/openkbp", layout=layout, labels=labels, dropped=dropped, body_group="head-neck")
-    cases = prepare_dataset(spec, "train", Recipe((4.0, 4.0, 4.0)), tmp_path / "out", 0, keep_reference=True)
+    cases = prepare_dataset(spec, "train", Recipe((4.0, 4.0, 4.0)), tmp_path / "out", 0)
     for case in cases:
         for label in case.annotated:
             volume = case.voxels[label] * np.prod(case.record["exact_spacing_mm"])

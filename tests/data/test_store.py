@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+from clnet.data.casework import prepare_scan
 from clnet.data.prepare import Recipe, prepare_case
 from clnet.data.reader import read_labels
 from clnet.data.store import PreparedCase, load_array, save_array
@@ -16,7 +17,7 @@ from clnet.errors import DataError, HostError
 
 @pytest.fixture
 def case(raw_case, tmp_path):
-    prepare_case(*raw_case, Recipe((3.0, 3.0, 3.0)), tmp_path / "prepared/one", keep_reference=True)
+    prepare_case(*raw_case, Recipe((3.0, 3.0, 3.0)), tmp_path / "prepared/one")
     return PreparedCase.open(tmp_path / "prepared/one")
 
 
@@ -65,16 +66,16 @@ def test_reference_is_the_label_on_its_own_grid(case, raw_case):
         assert np.array_equal(case.reference_mask(label), np.isin(layers[layer], values))
 
 
-def test_reference_that_was_not_kept(raw_case, tmp_path):
-    prepare_case(*raw_case, Recipe((3.0, 3.0, 3.0)), tmp_path / "bare", keep_reference=False)
-    with pytest.raises(DataError, match="without its reference"):
-        PreparedCase.open(tmp_path / "bare").reference_layers()
+def test_a_scan_without_labels_has_no_reference(raw_case, tmp_path):
+    scan = prepare_scan(raw_case[0].image, Recipe((3.0, 3.0, 3.0)), tmp_path / "bare")
+    with pytest.raises(DataError, match="without a reference"):
+        scan.reference_layers()
 
 
 def test_label_of_several_values(raw_case, make_spec, tmp_path):
     raw, _ = raw_case
     labels = {"Liver": 1, "organ": {"values": [2, 3], "structures": ["Spleen"]}}
-    prepare_case(raw, make_spec(tmp_path / "raw", labels=labels), Recipe((3.0, 2.0, 2.0)), tmp_path / "union", True)
+    prepare_case(raw, make_spec(tmp_path / "raw", labels=labels), Recipe((3.0, 2.0, 2.0)), tmp_path / "union")
     case = PreparedCase.open(tmp_path / "union")
     assert np.array_equal(case.mask("organ"), np.isin(case.layers()[0], [2, 3])) and case.mask("organ").any()
     assert len(case.locations("organ")) == case.voxels["organ"] == np.count_nonzero(case.mask("organ"))

@@ -27,7 +27,7 @@ from clnet.model.encoder import Encoder
 from clnet.model.mask import apply_masks, choose_masks, prunable
 from clnet.model.shape import NetworkShape
 from clnet.model.support import Paths, Route
-from clnet.types import Decoder, Label
+from clnet.types import Decoder, Geometry, Label
 
 SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
 DECODERS = (
@@ -79,6 +79,16 @@ class Case:
 
     def mask(self, label: str) -> np.ndarray:
         return np.isin(self._layers[0], self.label_table[label][1])
+
+    reference_mask = mask  # the native grid is that of training
+
+    @property
+    def geometry(self) -> Geometry:
+        return Geometry(self.shape_zyx, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+
+    @property
+    def crop_zyx(self) -> list[list[int]]:
+        return [[0, length] for length in self.shape_zyx]
 
     @property
     def voxels(self) -> dict[str, int]:

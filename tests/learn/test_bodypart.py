@@ -247,7 +247,7 @@ def prepared(root: Path, slot: str, split: str) -> list:
     spec = yaml.safe_load(conf.read_text())
     name = spec["name"]
     spec = dataset_spec(name=name, root=root / name, layout=NnunetRaw(), labels=spec["labels"], body_group=spec["body_group"])
-    return prepare_dataset(spec, split, Recipe((6.0, 6.0, 6.0), smooth=True), root / "prepared" / slot / split, 0, keep_reference=False)
+    return prepare_dataset(spec, split, Recipe((6.0, 6.0, 6.0), smooth=True), root / "prepared" / slot / split, 0)
 
 
 def true_scores(root: Path, case) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -132,6 +133,26 @@ def test_kept_weights_are_rewound_to_the_end_of_the_warm_up(bench):
     assert weights_sha256(warm.archive.decoder(warm.dense())[0]) == weights_sha256(early)
 
 
+def test_validation_scores_each_label_on_the_native_grid(bench, tiny, monkeypatch):
+    """24 voxels of the reference, 16 predicted, 8 of them in it: 2 * 8 / (24 + 16); the right kidney is in no reference."""
+    own, native = bench("a"), (24, 16, 20)  # twice the prepared slices
+
+    def reference(case, label: str) -> np.ndarray:
+        mask = np.zeros(native, bool)
+        mask[6:12, :2, :2] = label == "Kidney_L"
+        return mask
+
+    def predicted(case, *, networks, **_):
+        label_map = np.zeros(native, np.uint8)
+        label_map[4:8, :2, :2], label_map[0, 0, 5] = 1, 2
+        yield networks[0].part, label_map, label_map
+
+    monkeypatch.setattr(tiny.Case, "reference_mask", reference)
+    monkeypatch.setattr("clnet.learn.validate.predict_parts", predicted)
+    values = validation_of(own.shop, own.archive, own.given, own.given.route)(own.archive.new_decoder(KIDNEY, own.given.route))
+    assert values == [0.4] * len(own.shop.cases(own.given.tasks)[1]) and values
+
+
 def test_validation_has_an_overlap_of_its_own(bench):
     own = bench("a")
     windows = validation_of(own.shop, own.archive, own.given, own.given.route).windows
@@ -208,6 +229,13 @@ def test_without_validation_nothing_is_pruned(bench):
     own.shop.validation_share = 0.0
     learned = own.ticket()
     assert learned.ticket.rate == 0 and learned.ticket.rounds == 0 and learned.ticket.dsc_before is None
+
+
+def test_what_finds_nothing_is_not_pruned(bench, monkeypatch):
+    """With a DSC of 0 before, no round could fall by anything, and all would be accepted blindly."""
+    monkeypatch.setattr("clnet.learn.validate.Validation.__call__", lambda self, network: [0.0, 0.0])
+    learned = bench("a").ticket()
+    assert learned.ticket.rate == 0 and learned.ticket.rounds == 0 and learned.ticket.dsc_before == 0
 
 
 def test_updates_keep_the_mask_and_average_the_weights(bench):
