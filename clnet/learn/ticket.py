@@ -30,31 +30,50 @@ def draw_ticket(
     """Prune a trained decoder as far as its validation DSC allows, let it recover, and start its average.
 
     lesson: gives the sampling; the plan has the trainings. A decoder is not pruned where no validation case shows a structure of it, or
-    where it finds none of them: no drop could be seen. Source: CL-Net 4.3, A4; NOTES.md 10 to 13 (the average begins as the pruned decoder and sees the recovery).
+    where it finds none of them: no drop could be seen.
+    Source: CL-Net 4.3, A4; NOTES.md 10 to 13 (the average begins as the pruned decoder and sees the recovery).
     """
-    read = {"dense": dense.identity, "sampling": lesson.sampling, "ema": alpha}
+    found = _winning_ticket(shop, archive, given, lesson, dense, plan)
+    if not found.ticket.rate:
+        return found
+    identity = shop.identity(("pruning", "windows", "validation_overlap"), given.tasks, **given.identity(), found=found.identity, ema=alpha)
+
+    def build(folder: Path) -> None:
+        network, masks = archive.decoder(found)
+        averaged = run_training(shop, archive, given, plan.recovering(lesson), folder / "recovery", network, masks, alpha=alpha,
+                                purpose=" recovery", title=given.pruning_title)  # fmt: skip
+        score = _Search(shop, archive, given, lesson, plan, folder).score(network if averaged is None else averaged)
+        _finish(folder, network, averaged, masks, {"dsc_after": score})
+
+    folder = shop.built("ticket", identity, build, given.pruning_title)
+    ticket = replace(found.ticket, dsc_after=json.loads((folder / RECORD).read_text())["dsc_after"])
+    return replace(found, identity=folder.name, ticket=ticket, **pair(folder, alpha is not None))
+
+
+def _winning_ticket(
+    shop: Workshop, archive: Archive, given: Assignment, lesson: Lesson, dense: LearnedDecoder, plan: LotteryTicket
+) -> LearnedDecoder:
+    """The decoder after the last round that counted, as a unit of its own: whether it is averaged later does not matter to it."""
+    read = {"dense": dense.identity, "sampling": lesson.sampling}
     identity = shop.identity(("pruning", "windows", "validation_overlap"), given.tasks, **given.identity(), **read)
 
     def build(folder: Path) -> None:
-        search = _Search(shop, archive, given, lesson, plan, folder)
-        network, masks, record = search.prune(dense)
-        averaged = None
-        if masks:
-            averaged = run_training(shop, archive, given, plan.recovering(lesson), folder / "recovery", network, masks, alpha=alpha,
-                                    purpose=" recovery", title=given.pruning_title)  # fmt: skip
-            final = network if averaged is None else averaged
-            record["dsc_after"] = search.score(final)
-        if rank() == 0:
-            save_pair(folder, network, averaged, masks)
-            write_json(folder / RECORD, {**record, "rate": pruning_rate(masks)})
-            for place in (place for place in folder.iterdir() if place.is_dir()):
-                shutil.rmtree(place)
+        network, masks, record = _Search(shop, archive, given, lesson, plan, folder).prune(dense)
+        _finish(folder, network, None, masks, {**record, "rate": pruning_rate(masks)})
 
-    folder = shop.built("ticket", identity, build, given.pruning_title)
+    folder = shop.built("rounds", identity, build, given.pruning_title)
     record = json.loads((folder / RECORD).read_text())
     ticket = Ticket(record["rate"], len(record["rounds"]), record["dsc_before"], record["dsc_after"])
-    files = pair(folder, (folder / "trained.safetensors").exists())
-    return replace(dense, identity=folder.name, labels=taught(dense.labels, given), rewind=None, ticket=ticket, **files)
+    return replace(dense, identity=folder.name, labels=taught(dense.labels, given), rewind=None, ticket=ticket, **pair(folder, False))
+
+
+def _finish(folder: Path, network: DecoderNetwork, averaged: DecoderNetwork | None, masks: Masks, record: dict) -> None:
+    """Write the outcome, and remove what the trainings on the way left."""
+    if rank() == 0:
+        save_pair(folder, network, averaged, masks)
+        write_json(folder / RECORD, record)
+        for place in (place for place in folder.iterdir() if place.is_dir()):
+            shutil.rmtree(place)
 
 
 @dataclass

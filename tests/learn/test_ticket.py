@@ -224,6 +224,13 @@ def test_a_kill_anywhere_ends_with_the_same_bits(bench, monkeypatch):
     assert {path.name for path in folder.iterdir()} == {"decoder.safetensors", "trained.safetensors", "ticket.json", "unit.json"}
 
 
+def test_with_and_without_an_average_the_rounds_are_the_same(bench):
+    own = bench("a")
+    averaged, plain = own.ticket(0.9), own.ticket(None)
+    assert [len(list(own.shop.store.root.glob(f"{kind}/*"))) for kind in ("rounds", "ticket")] == [1, 2]
+    assert plain.trained is None and own.hashes(averaged)[1] == own.hashes(plain)[0], "what is averaged is trained as what is not"
+
+
 def test_without_validation_nothing_is_pruned(bench):
     own = bench("a")
     own.shop.validation_share = 0.0
