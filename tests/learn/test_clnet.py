@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from functools import partial
 
+import cloudpickle
 import pytest
 import torch
 
@@ -227,3 +228,20 @@ def test_decoders_learn_with_threads_of_their_own(method, tasks, monkeypatch):
         monkeypatch.setattr(module, "fit", noting)
     learned(own, tasks[:2])
     assert seen == {encoder: {2}, decoder: {1}} and torch.get_num_threads() == 2, "and two again for what comes after the decoders"
+
+
+def test_each_job_counts_as_done_before_the_next_begins(method, tasks):
+    """Jobs done on a copy of the method, as other processes do them: only what the launcher tells can reach this one's progress."""
+    counted = []
+
+    class Elsewhere:
+        def run(self, jobs, progress):
+            for label, job in jobs.items():
+                cloudpickle.loads(cloudpickle.dumps(job))()
+                progress(label, 0, len(jobs))
+                counted.append(sum(name.startswith("decoder") for name in own.shop.progress.done))
+
+    own = method(launcher=Elsewhere())
+    own.announce(tasks[:1])
+    own.learn(tasks[0])
+    assert counted == [1, 2]
