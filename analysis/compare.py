@@ -9,6 +9,7 @@ from pathlib import Path
 from analysis import figures, pruning, render
 from analysis.comparison_forgetting import forgetting_table
 from analysis.comparison_tables import comparison_table, runs_table
+from analysis.encoders import encoder_table
 from analysis.groups import Group, read_groups
 from analysis.page import page, picture, publish
 from analysis.pruning_figure import pruning_effect
@@ -40,6 +41,7 @@ def summary(groups: Sequence[Group]) -> str:
 def _fill(groups: Sequence[Group], folder: Path) -> None:
     sections = {
         "Results": ([], [comparison_table(groups), runs_table(groups)]),
+        "Encoders": ([], [table for table in [encoder_table(groups)] if table is not None]),
         "Forgetting": (_curves(groups), [forgetting_table(groups)]),
         "Pruning": (_pruning(groups), []),
     }

@@ -37,7 +37,7 @@ def export(cfg: Mapping) -> Path:
     if not (run / "model" / "method.json").is_file():
         raise UsageError("the run has no model yet", where=run, fix="finish the run first: the same command continues it")
     specs = datasets({**trained, "data": {**trained["data"], "make": None}})
-    method = method_of({**trained, "launcher": LOCAL}, specs, UnitStore(output.parent), RunProgress())
+    method = method_of({**trained, "launcher": LOCAL}, specs.values(), UnitStore(output.parent), RunProgress())
     method.load(run / "model")
     building = output.with_name(f".{output.name}.{os.getpid()}.partial")
     shutil.rmtree(building, ignore_errors=True)

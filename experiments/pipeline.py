@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hydra.errors import InstantiationException
@@ -17,6 +17,7 @@ from clnet.data.store import PreparedCase
 from clnet.errors import ClnetError, UsageError
 from clnet.learn.fit import TrainerSettings
 from clnet.learn.progress import RunProgress
+from clnet.learn.validate import covering
 from clnet.types import Task
 from clnet.units import UnitStore
 from experiments.evaluate import Evaluation, TestSet
@@ -43,13 +44,25 @@ def datasets(cfg: Mapping, steps_only: bool = True) -> dict[str, DatasetSpec]:
 
     Raises UsageError when the order names a slot that `data` does not fill.
     """
+    return _datasets(cfg, cfg["order"]["steps"] if steps_only else list(cfg["data"]["datasets"]), "order")
+
+
+def encoder_datasets(cfg: Mapping) -> dict[str, DatasetSpec]:
+    """Those that the encoder learns from, by slot, in its order; none where it learns from the order's first one.
+
+    Raises UsageError when the encoder names a slot that `data` does not fill.
+    """
+    return _datasets(cfg, cfg["encoder"]["datasets"] or [], "encoder")
+
+
+def _datasets(cfg: Mapping, wanted: Sequence[str], who: str) -> dict[str, DatasetSpec]:
     slots = cfg["data"]["datasets"]
-    wanted = cfg["order"]["steps"] if steps_only else list(slots)
     unknown = [slot for slot in wanted if slot not in slots]
     if unknown:
         raise UsageError(
-            "the order needs datasets that data does not have", where=f"order={cfg['order']['name']} data={cfg['data']['name']}",
-            found=", ".join(unknown), expected=", ".join(slots), fix="choose an order for this data, or set both by experiment=",
+            f"the {who} needs datasets that data does not have", found=", ".join(unknown), expected=", ".join(slots),
+            where=(f"order={cfg['order']['name']}" if who == "order" else "encoder.datasets") + f" data={cfg['data']['name']}",
+            fix=f"choose an {who} for this data, or set both by experiment=",
         )  # fmt: skip
     if cfg["data"].get("make"):
         phantom.write(Path(cfg["data"]["root"]), made(cfg["data"]["make"]))
@@ -72,16 +85,42 @@ class Preparation:
         return tuple(PreparedCase.open(folder / case.case) for case in raw), folder.name
 
 
-def tasks_and_tests(specs: Mapping[str, DatasetSpec], prepare: Preparation, progress: RunProgress) -> tuple[list[Task], dict[str, TestSet]]:
-    """Training tasks in order, and the test set of each dataset."""
+def tasks_and_tests(
+    specs: Mapping[str, DatasetSpec], prepare: Preparation, progress: RunProgress, labelled: float | None = None
+) -> tuple[list[Task], dict[str, TestSet]]:
+    """Training tasks in order, and the test set of each dataset. labelled: see `training_task`."""
     tasks, tests = [], {}
     for step, spec in enumerate(specs.values()):
-        cases, identity = prepare(spec, "train")
-        tasks.append(Task(step, spec.name, spec.labels, cases, identity))
+        task = training_task(step, spec, prepare, labelled)
+        tasks.append(task)
         held_out, test_identity = prepare(spec, "test")
         tests[spec.name] = TestSet(spec, held_out, test_identity)
-        progress.say(f"{spec.name}: {len(cases)} training and {len(held_out)} test cases, {len(spec.labels)} labels")
+        known = sum(bool(case.annotated) for case in task.cases)
+        few = f" ({known} with labels)" if known < len(task.cases) else ""
+        progress.say(f"{spec.name}: {len(task.cases)} training{few} and {len(held_out)} test cases, {len(spec.labels)} labels")
     return tasks, tests
+
+
+def training_task(step: int, spec: DatasetSpec, prepare: Preparation, labelled: float | None) -> Task:
+    """A dataset's training cases as a task; labelled: only so many of them keep their labels, as a share below 1 or a number, None: all.
+
+    Those that keep them show as many labels as possible (`covering`); the others are scans alone.
+    """
+    cases, identity = prepare(spec, "train")
+    if labelled is None:
+        return Task(step, spec.name, spec.labels, cases, identity)
+    wanted = max(round(labelled * len(cases)), 1) if labelled < 1 else min(int(labelled), len(cases))
+    keep = {case.case for case in covering(cases, wanted, lambda *_: True)}
+    cases = tuple(case if case.case in keep else PreparedCase(case.folder, {**case.record, "annotated": []}) for case in cases)
+    return Task(step, spec.name, spec.labels, cases, f"{identity}, {wanted} with labels")
+
+
+def encoder_tasks(
+    specs: Mapping[str, DatasetSpec], tasks: Sequence[Task], prepare: Preparation, labelled: float | None = None
+) -> list[Task]:
+    """Training tasks of the encoder's own datasets, in its order; those of the order are not prepared twice."""
+    known = {task.dataset: task for task in tasks}
+    return [known.get(spec.name) or training_task(len(tasks), spec, prepare, labelled) for spec in specs.values()]
 
 
 def trainer_settings(cfg: Mapping) -> TrainerSettings:
@@ -90,14 +129,14 @@ def trainer_settings(cfg: Mapping) -> TrainerSettings:
     return TrainerSettings(**{name: value for name, value in cfg["trainer"].items() if name in names})
 
 
-def method_of(cfg: Mapping, specs: Mapping[str, DatasetSpec], store: UnitStore, progress: RunProgress):
-    """The configured method over the registry, with the decoders that the datasets declare."""
+def method_of(cfg: Mapping, specs: Iterable[DatasetSpec], store: UnitStore, progress: RunProgress, sources: Sequence[Task] = ()):
+    """The configured method over the registry, with the decoders that the datasets declare; sources: what its encoder learns from."""
     if cfg["launcher"] != LOCAL and (cfg["trainer"].get("devices") or 1) > 1:
         raise UsageError("several devices train one decoder at a time", where="trainer.devices", fix="launcher=local, or trainer=gpu")
-    known = registry.load().with_decoders(decoder for spec in specs.values() for decoder in spec.decoders)
+    known = registry.load().with_decoders(decoder for spec in specs for decoder in spec.decoders)
     return made(cfg["method"])(
         registry=known, settings=method_settings(cfg), store=store, trainer=trainer_settings(cfg), progress=progress,
-        launcher=made(cfg["launcher"]), seed=int(cfg["seed"]),
+        launcher=made(cfg["launcher"]), seed=int(cfg["seed"]), **({"sources": sources} if sources else {}),
     )  # fmt: skip
 
 
@@ -106,7 +145,7 @@ def method_settings(cfg: Mapping) -> dict:
     decoder, scale = cfg["decoder"], cfg["scale"]
     return {
         "network": scale["network"], "intensity": scale["intensity"], "windows": scale["windows"], "decoder_width": decoder["width"],
-        **{f"decoder_{kind}": decoder[kind] for kind in ("new", "refine", "update")},
+        **{f"decoder_{kind}": decoder[kind] for kind in ("new", "refine", "update", "start")},
         **{name: cfg[name] for name in ("encoder", "augment", "pruning", "supporting", "validation_share", "validation_overlap", "bpr")},
         "encoder_tuning": cfg["tuning"], "trainer": [cfg["trainer"]["precision"], cfg["trainer"].get("devices") or 1],
     }  # fmt: skip

@@ -69,7 +69,7 @@ class TrainedModel:
         cfg["launcher"] = LOCAL
         cfg["data"] = {**cfg["data"], "make": None}  # descriptions of the datasets are enough; their files may be gone
         specs = datasets(cfg)
-        self.method = method_of(cfg, specs, UnitStore(Path(cfg["paths"]["units"])), progress)
+        self.method = method_of(cfg, specs.values(), UnitStore(Path(cfg["paths"]["units"])), progress)
         self.method.load(run / "model")
         known = registry.load().with_decoders(decoder for spec in specs.values() for decoder in spec.decoders)
         self.lesions = frozenset(name for name, structure in known.structures.items() if structure.group == "Lesion")

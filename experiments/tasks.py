@@ -5,14 +5,28 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
-from clnet.errors import DataError
+from clnet.atomic import write_json
+from clnet.errors import DataError, UsageError
+from clnet.learn.probe import Probed
 from clnet.learn.progress import RunProgress
+from clnet.types import Task
 from clnet.units import UnitStore, rank
 from experiments import manifest, results, runfolder
 from experiments.mirror import mirror
-from experiments.pipeline import Preparation, datasets, evaluation_of, made, merged_evaluation_of, method_of, tasks_and_tests
+from experiments.pipeline import (
+    Preparation,
+    datasets,
+    encoder_datasets,
+    encoder_tasks,
+    evaluation_of,
+    made,
+    merged_evaluation_of,
+    method_of,
+    tasks_and_tests,
+)
 
 
 def run(cfg: Mapping) -> Path:
@@ -20,13 +34,16 @@ def run(cfg: Mapping) -> Path:
     with runfolder.claim(Path(cfg["paths"]["run"]), cfg) as folder:
         progress, store = RunProgress(), UnitStore(Path(cfg["paths"]["units"]))
         progress.say(f"{cfg['name']}: {' -> '.join(cfg['order']['steps'])}, data={cfg['data']['name']}, seed={cfg['seed']}")
-        specs = datasets(cfg)
-        tasks, tests = tasks_and_tests(specs, Preparation(cfg, store), progress)
+        method, tasks, tests, identities = ready(cfg, store, progress)
         if rank() == 0:
-            manifest.write(folder, manifest.collect(cfg, {task.dataset: task.identity for task in tasks}))
-        method, evaluate = method_of(cfg, specs, store, progress), evaluation_of(cfg, store, progress)
+            manifest.write(folder, manifest.collect(cfg, identities))
+        evaluate = evaluation_of(cfg, store, progress)
         merge = merged_evaluation_of(cfg, evaluate) if hasattr(method, "body") else None
         tables: dict[str, list[dict]] = {"scores": [], "decoders": [], "footprint": [], "merging": []}
+        if cfg["probe"]:
+            found = probed(cfg, method, tasks[0], progress)
+            if rank() == 0:
+                write_json(folder / "probe.json", {"dataset": tasks[0].dataset, **asdict(found)})
         own = {"experiment": cfg["name"], "order": cfg["order"]["name"], "method": method.name, "seed": cfg["seed"]}
         for snapshot in made(cfg["scenario"])(method, tasks):
             began = time.monotonic()
@@ -48,6 +65,35 @@ def run(cfg: Mapping) -> Path:
             method.save(folder / "model")
             mirror(cfg, folder, tables["scores"])
     return folder
+
+
+def ready(cfg: Mapping, store: UnitStore, progress: RunProgress):
+    """The method, its tasks in order, the test sets, and the identity of every dataset's preparation."""
+    specs, own_specs, preparation = datasets(cfg), encoder_datasets(cfg), Preparation(cfg, store)
+    tasks, tests = tasks_and_tests(specs, preparation, progress, cfg["labelled_cases"])
+    sources = encoder_tasks(own_specs, tasks, preparation, cfg["labelled_cases"])
+    method = method_of(cfg, [*specs.values(), *own_specs.values()], store, progress, sources)
+    return method, tasks, tests, {task.dataset: task.identity for task in [*sources, *tasks]}
+
+
+def probed(cfg: Mapping, method, task: Task, progress: RunProgress) -> Probed:
+    """The probe of the method's encoder on a dataset's training cases, which is also said."""
+    found = method.probe(task, made(cfg["probe"]))
+    progress.say(f"encoder on {task.dataset}: height {found.height_mm:.0f} mm off ({found.height_by_mean_mm:.0f} by the mean), "
+                 f"{100 * found.tissue:.0f} % of labels named ({100 * found.tissue_by_chance:.0f} by chance)")  # fmt: skip
+    return found
+
+
+def probe(cfg: Mapping) -> None:
+    """The encoder alone: build it, probe it, and say what came out; all of it is reused by the run of the same command.
+
+    Raises UsageError without a probe.
+    """
+    if not cfg["probe"]:
+        raise UsageError("no probe is chosen", where="probe=none", fix="task=probe probe=default")
+    store, progress = UnitStore(Path(cfg["paths"]["units"])), RunProgress()
+    method, tasks, _, _ = ready(cfg, store, progress)
+    probed(cfg, method, tasks[0], progress)
 
 
 def write_tables(folder: Path, tables: Mapping[str, list[dict]]) -> None:

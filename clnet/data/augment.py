@@ -27,19 +27,20 @@ class Augmentation:
         """Voxels to read on each axis for a final patch of `patch_zyx`."""
         return tuple(int(np.ceil(size * margin)) for size, margin in zip(patch_zyx, self.margin, strict=True))
 
-    def __call__(self, image: Tensor, layers: Tensor, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def __call__(self, image: Tensor, layers: Tensor | None, seed: Sequence[int]) -> tuple[Tensor, Tensor | None]:
         """Augment one sample; the same seed gives the same result, and the caller's random state is left as it was.
 
-        image: (channel, z, y, x) float32, normalised; layers: (layer, z, y, x) label values. Returns both, cropped to the patch.
+        image: (channel, z, y, x) float32, normalised; layers: (layer, z, y, x) label values, None without labels. Returns both,
+        cropped to the patch.
         """
         state = np.random.get_state()
         with torch.random.fork_rng(devices=[]):
             entropy = np.random.SeedSequence(list(seed)).generate_state(2)
             np.random.seed(entropy[0])
             torch.manual_seed(int(entropy[1]))
-            result = self.chain(image=image, segmentation=layers)
+            result = self.chain(image=image, **({} if layers is None else {"segmentation": layers}))
         np.random.set_state(state)
-        return result["image"], result["segmentation"]
+        return result["image"], result.get("segmentation")
 
 
 def _with_probability(transform: Callable, probability: float) -> Callable:

@@ -59,8 +59,23 @@ class PatchSampler:
             locations = self.cases[case].locations(label)
             centre = locations[rng.integers(len(locations))]
         else:
-            centre = [rng.integers(n) for n in shape]
-        return Patch(case, tuple(_start(int(c), int(s), int(n)) for c, s, n in zip(centre, size_zyx, shape, strict=True)))
+            centre = anywhere(rng, shape)
+        return Patch(case, start_around(centre, size_zyx, shape))
+
+
+def anywhere(rng: np.random.Generator, shape_zyx: Sequence[int]) -> list[int]:
+    """A voxel (z, y, x) of a volume, each as likely."""
+    return [int(rng.integers(n)) for n in shape_zyx]
+
+
+def start_around(centre_zyx: Sequence[int], size_zyx: Sequence[int], shape_zyx: Sequence[int]) -> tuple[int, int, int]:
+    """First voxel (z, y, x) of a window centred on a voxel, moved into the volume where it fits."""
+    return tuple(_start(int(c), int(s), int(n)) for c, s, n in zip(centre_zyx, size_zyx, shape_zyx, strict=True))
+
+
+def with_margin(start_zyx: Sequence[int], size_zyx: Sequence[int], read_zyx: Sequence[int]) -> list[int]:
+    """First voxel of a larger window around a window; it may lie outside the volume, else no patch would ever show the border."""
+    return [first - (n - m) // 2 for first, n, m in zip(start_zyx, read_zyx, size_zyx, strict=True)]
 
 
 def _start(centre: int, size: int, length: int) -> int:

@@ -19,11 +19,15 @@ from clnet.types import Decoder, Label
 
 @dataclass(frozen=True)
 class LearnedEncoder:
-    """An encoder: its weights file, the unit that made it, and how many channels beside the image's it takes."""
+    """An encoder: its weights file, the unit that made it, and how many channels beside the image's it takes.
+
+    trained: what training goes on from where the file holds an average.
+    """
 
     file: Path
     identity: str
     more_channels: int = 0
+    trained: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from clnet.data.augment import Augmentation
 from clnet.data.intensity import Intensity
-from clnet.data.sampler import PatchSampler, read_patch
+from clnet.data.sampler import PatchSampler, read_patch, with_margin
 from clnet.data.store import PreparedCase
 from clnet.learn.target import DecoderTarget
 
@@ -60,9 +60,7 @@ class TrainingBatches(Dataset):
             seed = [*self.seed, step, sample]
             patch = self.sampler.draw(np.random.default_rng(seed), self.sampling.patch_zyx)
             case = self.sampler.cases[patch.case]
-            # the margin goes beyond the volume where the patch lies at its border: else no patch would ever show the border
-            start = [first - (n - m) // 2 for first, n, m in zip(patch.start_zyx, size, self.sampling.patch_zyx, strict=True)]
-            image_hu, values = read_patch(case, start, size)
+            image_hu, values = read_patch(case, with_margin(patch.start_zyx, self.sampling.patch_zyx, size), size)
             image, values = self.augmentation(
                 torch.from_numpy(self.intensity.normalise(image_hu)), torch.from_numpy(values.astype(np.int16)), seed
             )
@@ -115,7 +113,7 @@ class StepSampler(Sampler):
 
 
 def batch_loader(
-    batches: TrainingBatches, steps_per_epoch: int, workers: int, rank: int = 0, world: int = 1, first_epoch: int = 0
+    batches: Dataset, steps_per_epoch: int, workers: int, rank: int = 0, world: int = 1, first_epoch: int = 0
 ) -> DataLoader:
     """A loader that hands out finished batches in the order of their steps, from those of `first_epoch` on."""
     return DataLoader(

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-from torch import Tensor
-
 from clnet.anatomy.registry import Registry
 from clnet.data.augment import Augmentation
 from clnet.data.intensity import Intensity
-from clnet.data.store import PreparedCase
 from clnet.errors import UsageError
-from clnet.infer.predict import PartNetwork, predict_parts
 from clnet.infer.window import Windows
 from clnet.launch import Launcher
 from clnet.learn.archive import Archive, LearnedDecoder, LearnedEncoder
@@ -24,45 +19,49 @@ from clnet.learn.bodypart import BodyPartTraining
 from clnet.learn.bodyranges import BodyRanges
 from clnet.learn.bundle import load_bundle, reachable, save_bundle
 from clnet.learn.decoder import Assignment, train_decoder, update_decoder
-from clnet.learn.encoder import encoder_cost, learn_encoder, tune_encoder
 from clnet.learn.fit import TrainerSettings
-from clnet.learn.plan import DecoderPlan, EncoderTuning, Lesson, LotteryTicket, Supporting
+from clnet.learn.general import EncoderPlan
+from clnet.learn.partners import partner_cost
+from clnet.learn.plan import DecoderPlan, EncoderTuning, LotteryTicket, Supporting
+from clnet.learn.predictor import Predictor, parts_of, predictor_of
+from clnet.learn.probe import Probed, ProbePlan, probed
 from clnet.learn.progress import RunProgress
 from clnet.learn.size import decoder_rows, footprint
-from clnet.learn.target import Variants, decoder_variants, probabilities
+from clnet.learn.target import Variants, decoder_variants
 from clnet.learn.ticket import draw_ticket
+from clnet.learn.tuning import start_decoders, start_title, tune_encoder
 from clnet.learn.update import prune_average, refreshed_route
 from clnet.learn.workshop import Workshop
-from clnet.model.block import with_fast_layout
 from clnet.model.shape import NetworkShape
-from clnet.model.support import Pass, Route, for_inference
+from clnet.model.support import Route
 from clnet.model.weights import weights_sha256
 from clnet.types import Footprint, Part, Task
-from clnet.units import UnitStore, key_of
+from clnet.units import UnitStore
 
 
 class CLNet:
     """The method of the paper.
 
-    registry: decoders and structures; shape, encoder, decoder: networks and lessons; augmentation, intensity, windows: how scans
-    are read; pruning, ema (decay of the average), supporting, encoder_tuning, bpr: None leaves them out; validation_share: of the training
-    cases, validation_overlap: of the windows there; settings: the plain configuration of all these, which identifies the units; store:
-    where units are kept; launcher: builds decoders that do not depend on each other.
+    registry: decoders and structures; shape, encoder, decoder: networks and lessons; sources: datasets that the encoder learns from,
+    where these are not the order's first one; augmentation, intensity, windows: how scans are read; pruning, ema (decay of the
+    average), supporting, encoder_tuning, bpr: None leaves them out; validation_share: of the training cases, validation_overlap: of the
+    windows there; settings: the plain configuration of all these, which identifies the units; store: where units are kept; launcher:
+    builds decoders that do not depend on each other.
     Source: CL-Net 4.2 (general encoder), 4.3 (decoders), 2.1 (continual protocol), A2 (universal setting).
     """
 
     def __init__(
-        self, *, registry: Registry, shape: NetworkShape, encoder: Lesson, decoder: DecoderPlan, augmentation: Augmentation,
+        self, *, registry: Registry, shape: NetworkShape, encoder: EncoderPlan, decoder: DecoderPlan, augmentation: Augmentation,
         intensity: Intensity, windows: Windows, settings: Mapping, store: UnitStore, trainer: TrainerSettings, progress: RunProgress,
         launcher: Launcher, seed: int, validation_share: float = 0.0, validation_overlap: float = 0.0, pruning: LotteryTicket | None = None,
         ema: float | None = None, supporting: Supporting | None = None, encoder_tuning: EncoderTuning | None = None,
-        bpr: BodyPartTraining | None = None, name: str = "clnet",
+        bpr: BodyPartTraining | None = None, name: str = "clnet", sources: Sequence[Task] = (),
     ):  # fmt: skip
         _check(encoder, decoder, pruning, ema, supporting, encoder_tuning, validation_share)
         graph = supporting.graph if supporting is not None else None
         self.registry = registry if graph is None else registry.with_supporters(graph)
         self.name, self.launcher = name, launcher
-        self.encoder_lesson, self.plan = encoder, decoder
+        self.encoder_plan, self.plan, self.sources = encoder, decoder, tuple(sources)
         self.pruning, self.ema, self.supporting, self.encoder_tuning = pruning, ema, supporting, encoder_tuning
         self.shop = Workshop(augmentation, intensity, windows, dict(settings), store, trainer, progress, seed, validation_share,
                              validation_overlap)  # fmt: skip
@@ -80,8 +79,14 @@ class CLNet:
 
     def announce(self, tasks: Sequence[Task], together: bool = False) -> None:
         """Tell the progress line what lies ahead."""
-        plan, known, first = self.shop.progress.plan, set(), self._variants(tasks[:1])
-        plan(f"encoder on {tasks[0].dataset}", encoder_cost(self.encoder_lesson, first) * self.encoder_lesson.training.steps)
+        plan, known = self.shop.progress.plan, set()
+        first = self._variants(tasks[:1])
+        self._announce_encoder(tasks[0])
+        if not self._hands_over(tasks[0]):
+            if self.plan.start is not None:
+                plan(start_title(tasks[0]), partner_cost(self.plan.start, first) * self.plan.start.training.steps)
+            else:
+                first = {}
         for step in [tasks] if together else [[task] for task in tasks]:
             for name, own in self._variants(step).items():
                 given = self._assignment(step, own, Route(""))
@@ -108,17 +113,15 @@ class CLNet:
         self.shop.encoded.forget()
         variants = self._variants(tasks)
         starts: dict[str, LearnedDecoder] = {}
-        changed = []
+        changed, kind = [], "refine" if self.encoder is None else "new"
         if self.encoder is None:
-            first = self._variants(tasks[:1])
-            self.encoder, starts = learn_encoder(self.shop, self.archive, tasks[0], first, self.encoder_lesson)
-            self.archive.add(self.encoder)
-            self.trunk = next(iter(starts.values())) if self.encoder_lesson.joint else None
-            kind = "refine"
-        else:
-            kind = "new"
-            if self.encoder_tuning is not None:
-                starts, changed = self._tune(tasks, variants), ["encoder"]
+            starts = self._learn_encoder(tasks[0])
+            joint = self.encoder_plan.joint_start
+            if not starts and self.plan.start is not None:
+                starts, joint = self._started(tasks[0]), self.plan.start.joint
+            self.trunk = next(iter(starts.values())) if starts and joint else None
+        elif self.encoder_tuning is not None:
+            starts, changed = self._tune(tasks, variants), ["encoder"]
         for decoder in (*starts.values(), *([self.trunk] if self.trunk else [])):
             self.archive.add(decoder)
         for _, wave in groupby(variants, key=lambda name: self.registry.decoders[name].fl_level):
@@ -131,6 +134,31 @@ class CLNet:
         self.shop.trainer.use_threads()
         self.body.learn(tasks, variants)
         self.updated = (*variants, *changed)
+
+    def probe(self, task: Task, plan: ProbePlan) -> Probed:
+        """How much a linear map reads out of the encoder, which is built first where it is not there yet, on the first dataset."""
+        encoder = self.encoder
+        if encoder is None:
+            self._announce_encoder(task)
+            self._learn_encoder(task)
+            encoder, self.encoder = self.encoder, None  # `learn` takes its decoders over as well
+        return probed(self.shop, self.archive, encoder, task, plan)
+
+    def _announce_encoder(self, first: Task) -> None:
+        self.encoder_plan.announce(self.shop, self.archive, self.registry.decoders.values(), self.sources or [first])
+
+    def _learn_encoder(self, first: Task) -> dict[str, LearnedDecoder]:
+        """The general encoder; returns the decoders that learned with it and are the start of the first dataset's."""
+        built = self.encoder_plan.build(self.shop, self.archive, self.registry.decoders.values(), self.sources or [first])
+        self.encoder = built.encoder
+        return dict(built.decoders) if self._hands_over(first) else {}
+
+    def _started(self, first: Task) -> dict[str, LearnedDecoder]:
+        return start_decoders(self.shop, self.archive, first, self._variants([first]), self.plan.start, self.encoder)
+
+    def _hands_over(self, first: Task) -> bool:
+        """Whether the first dataset's decoders begin with those that learned with the encoder."""
+        return self.encoder_plan.hand_over and [task.identity for task in self.sources or [first]] == [first.identity]
 
     def _variants(self, tasks: Sequence[Task]) -> dict[str, Variants]:
         return decoder_variants(self.registry.decoders.values(), {task.dataset: task.labels for task in tasks})
@@ -208,29 +236,11 @@ class CLNet:
 
     def parts(self) -> list[Part]:
         """One part per decoder."""
-        how = key_of({name: self.shop.settings[name] for name in ("windows", "intensity")})
-        return [
-            Part(name, state.target.labels, key_of([state.route.encoder, state.identity, state.target.labels, how]), state.decoder.nested)
-            for name, state in self.learned.items()
-        ]
+        return parts_of(self.shop, self.learned)
 
-    def predictor(self, parts: Sequence[Part]) -> Callable[[PreparedCase], Iterator[tuple[Part, np.ndarray, np.ndarray]]]:
-        """Load the weights of `parts` and of what they depend on, once; see `predict_parts` for what the result does."""
-        device = self.shop.device
-        states = {part.name: self.learned[part.name] for part in parts}
-        paths = self.archive.paths([], [state.identity for state in states.values()])
-        paths = for_inference(paths, partial(with_fast_layout, device=device))
-
-        def begin(image: Tensor) -> Pass:
-            return Pass(paths, image)
-
-        def ended(way: Pass, state: LearnedDecoder) -> Tensor:
-            return probabilities(way.output(state.identity).logits[0], state.target)
-
-        networks = [PartNetwork(part, partial(ended, state=states[part.name])) for part in parts]
-        self.shop.trainer.use_threads()
-        return partial(predict_parts, encoder=begin, networks=networks, windows=self.shop.windows, intensity=self.shop.intensity,
-                       device=device)  # fmt: skip
+    def predictor(self, parts: Sequence[Part]) -> Predictor:
+        """What predicts `parts` of a scan; it has loaded their weights, and those of all that they depend on."""
+        return predictor_of(self.shop, self.archive, self.learned, parts)
 
     def hashes(self) -> dict[str, str]:
         """Content hash of all that prediction loads, read anew from the files: encoder, decoders, and what else these read."""
@@ -262,7 +272,7 @@ class CLNet:
 
 
 def _check(
-    encoder: Lesson | None, decoder: DecoderPlan, pruning: LotteryTicket | None, ema: float | None, supporting: Supporting | None,
+    encoder: EncoderPlan | None, decoder: DecoderPlan, pruning: LotteryTicket | None, ema: float | None, supporting: Supporting | None,
     encoder_tuning: EncoderTuning | None, validation_share: float,
 ) -> None:  # fmt: skip
     """Raises UsageError for parts that do not go together."""
@@ -272,6 +282,6 @@ def _check(
         raise UsageError("updates prune the average of a decoder", where="pruning.update_step_percent", fix="ema=default")
     if supporting is not None and supporting.as_masks and encoder_tuning is not None:
         raise UsageError("decoders that read masks have tuned encoders of their own", where="supporting=masks", fix="tuning=none")
-    if encoder is not None and encoder.joint and decoder.width(1) != decoder.width(100):
+    if encoder is not None and encoder.joint_start and decoder.width(1) != decoder.width(100):
         raise UsageError("decoders of a joint start are all alike", where="decoder.width",
                          fix="decoder=default, or scale.joint_start=false")  # fmt: skip

@@ -1,111 +1,142 @@
-"""The general encoder as a unit of work: trained with decoders of the first dataset, and, in an ablation, tuned on later ones."""
+"""The general encoder learns with labels: from random weights, or dataset by dataset, averaged, or held to what it was."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from clnet.errors import UsageError
 from clnet.learn.archive import Archive, LearnedDecoder, LearnedEncoder
 from clnet.learn.fit import fit
-from clnet.learn.joint import JOINT, complete, decoder_of_joint, joint_target
+from clnet.learn.general import Built
+from clnet.learn.momentum_queue import FeatureQueue, QueuePlan, Rehearsal, fill
+from clnet.learn.partners import Partners, learned_in, partner_cost
 from clnet.learn.plan import Lesson
-from clnet.learn.target import Variants
-from clnet.learn.training import SegmentationTraining
+from clnet.learn.plan import lesson as plain_lesson
+from clnet.learn.target import Variants, decoder_variants
+from clnet.learn.training import SegmentationTraining, averages
 from clnet.learn.workshop import Workshop
-from clnet.model.bank import SeparateDecoders
-from clnet.model.sparse import save_sparse
+from clnet.model.block import with_fast_layout
 from clnet.model.support import Route
-from clnet.model.weights import save_weights
-from clnet.types import Task
+from clnet.model.weights import load_weights, save_weights
+from clnet.types import Decoder, Task
 from clnet.units import rank
 
-OWN = "own"  # key of the encoder that is being trained
+OWN = "own"  # the encoder that is being trained, as its partners' routes name it
+QUEUE_FILE = "queue.safetensors"
+TRAINED_FILE = "trained.safetensors"  # what the next dataset goes on from, where the encoder's file holds an average
 
 
-def learn_encoder(
-    shop: Workshop, archive: Archive, task: Task, targets: Mapping[str, Variants], lesson: Lesson
-) -> tuple[LearnedEncoder, dict[str, LearnedDecoder]]:
-    """Train an encoder together with a decoder for each anatomy, or with one joint decoder that is then divided; no supporters yet.
+@dataclass(frozen=True)
+class Supervised:
+    """An encoder learns with decoders that are its partners in one dataset after the other, each time new ones.
 
-    Source: CL-Net 4.2.
+    The partners are a decoder for each anatomy, or with `lesson.joint` one decoder of all labels. groups: body groups of the decoders
+    whose labels are learned (None: all of them). average: decay of the encoder's exponential moving average, which is then what comes
+    out. hand_over: the partners of a single dataset stay, as the start of its decoders. queue: holds the encoder to the features that it
+    gave to earlier datasets.
+    Source: CL-Net 4.2, A4 (training from random weights; fine-tuning dataset by dataset with a paired decoder that is initialised anew, and
+    averaged), A5 (label sets).
     """
-    name = f"encoder on {task.dataset}"
-    identity = shop.identity(("encoder",), [task], decoders=[(t.decoder.name, t.labels) for t in targets.values()])
 
-    def build(folder: Path) -> None:
-        encoder = shop.made(archive.new_encoder, "encoder")
-        cases = shop.cases([task])[0]
-        joint = None
-        if lesson.joint:
-            cases = complete(task.labels, cases)
-            joint = joint_target(task.labels, cases)
-        trained = {JOINT: Variants({JOINT: joint})} if joint else targets
-        routes = {key: Route(OWN) for key in trained}
-        bank = SeparateDecoders({n: shop.made(partial(archive.new_decoder, t.decoder, routes[n]), n) for n, t in trained.items()})
-        module = SegmentationTraining(bank, trained, routes, lesson.training, encoder=encoder)
-        batches = shop.batches(cases, trained.values(), lesson, "encoder")
-        fit(module, batches, shop.trainer, folder, shop.progress, name, encoder_cost(lesson, targets))
-        if rank() > 0:
-            return
-        save_weights(encoder, folder / "encoder.safetensors")
-        for key, variants in targets.items():
-            network = bank.network(JOINT if joint else key)
-            if joint:
-                make = partial(archive.new_decoder, variants.decoder, Route(OWN))
-                network = decoder_of_joint(network, joint, next(iter(variants.targets.values())), archive.shape, make)
-            save_sparse(network, {}, folder / f"{key}.safetensors")
+    lesson: Lesson
+    groups: tuple[str, ...] | None = None
+    average: float | None = None
+    hand_over: bool = False
+    queue: QueuePlan | None = None
 
-    folder = shop.built("encoder", identity, build, name)
-    encoder = LearnedEncoder(folder / "encoder.safetensors", folder.name)
-    return encoder, {key: _with_encoder(folder, encoder, key, variants) for key, variants in targets.items()}
+    @property
+    def joint_start(self) -> bool:
+        """Whether the partners are parts of one decoder."""
+        return self.lesson.joint
+
+    def announce(self, shop: Workshop, archive: Archive, decoders: Iterable[Decoder], tasks: Sequence[Task]) -> None:
+        """Tell the progress line what lies ahead."""
+        for task in tasks:
+            cost = partner_cost(self.lesson, self._targets(decoders, task)) * self.lesson.training.steps
+            shop.progress.plan(_title(task), cost)
+        if self.queue is not None:
+            shop.progress.say(f"momentum queue: {self.queue.memory(archive.shape, archive.image_channels)}")
+
+    def build(
+        self, shop: Workshop, archive: Archive, decoders: Iterable[Decoder], tasks: Sequence[Task], start: LearnedEncoder | None,
+        settings: object,
+    ) -> Built:  # fmt: skip
+        """One unit a dataset."""
+        encoder, learned, queue = start, {}, None
+        for number, task in enumerate(tasks, start=1):
+            encoder, learned = self._learned(shop, archive, task, self._targets(decoders, task), encoder, settings, queue)
+            archive.add(encoder)
+            if self.queue is not None and number < len(tasks):
+                queue = self._queued(shop, archive, task, encoder, queue, self.queue.size // len(tasks))
+        return Built(encoder, learned if self.hand_over and len(tasks) == 1 else {})
+
+    def _targets(self, decoders: Iterable[Decoder], task: Task) -> dict[str, Variants]:
+        """Raises UsageError where the dataset has no label of the groups."""
+        chosen = [decoder for decoder in decoders if self.groups is None or decoder.group in self.groups]
+        targets = decoder_variants(chosen, {task.dataset: task.labels})
+        if not targets:
+            raise UsageError("the encoder has nothing to learn here", where=task.dataset, fix="other encoder.datasets, or encoder=scratch",
+                             expected=f"labels of {', '.join(self.groups or ())}")  # fmt: skip
+        return targets
+
+    def _learned(
+        self, shop: Workshop, archive: Archive, task: Task, targets: Mapping[str, Variants], start: LearnedEncoder | None, settings: object,
+        queue: Path | None,
+    ) -> tuple[LearnedEncoder, dict[str, LearnedDecoder]]:  # fmt: skip
+        name = _title(task)
+        identity = shop.identity((), [task], stage=settings, decoders=[(t.decoder.name, t.labels) for t in targets.values()],
+                                 start=start.identity if start else None, queue=queue.name if queue else None)  # fmt: skip
+
+        def build(folder: Path) -> None:
+            encoder = shop.made(archive.new_encoder, "encoder")
+            averaged = rehearsal = None
+            if queue is not None:
+                rehearsal = Rehearsal(FeatureQueue.load(queue / QUEUE_FILE, self.queue), shop.seed)
+            if start is not None:
+                load_weights(encoder, start.trained or start.file)
+            if self.average is not None:
+                averaged = averages(encoder, archive.encoder(start.identity) if start is not None else None, self.average)
+            own = Partners(shop, archive, task, targets, self.lesson, Route(OWN))
+            module = SegmentationTraining(own.bank, own.trained, own.routes, self.lesson.training, encoder=encoder,
+                                          averaged_encoder=averaged, rehearsal=rehearsal)  # fmt: skip
+            fit(module, own.batches("encoder"), shop.trainer, folder, shop.progress, name, partner_cost(self.lesson, targets))
+            if rank() == 0:
+                save_weights(averaged.module if averaged is not None else encoder, folder / "encoder.safetensors")
+                if averaged is not None:
+                    save_weights(encoder, folder / TRAINED_FILE)
+                own.save(folder)
+
+        folder = shop.built("encoder", identity, build, name)
+        trained = folder / TRAINED_FILE if self.average is not None else None
+        encoder = LearnedEncoder(folder / "encoder.safetensors", folder.name, trained=trained)
+        return encoder, {key: learned_in(folder, encoder, key, variants) for key, variants in targets.items()}
+
+    def _queued(
+        self, shop: Workshop, archive: Archive, task: Task, encoder: LearnedEncoder, before: Path | None, entries: int
+    ) -> Path:  # fmt: skip
+        """The queue after a dataset, a unit of its own."""
+        name = f"momentum queue of {task.dataset}"
+        identity = shop.identity((), [task], queue=self.queue, entries=entries, encoder=encoder.identity,
+                                 before=before.name if before else None)  # fmt: skip
+
+        def build(folder: Path) -> None:
+            queue = FeatureQueue.load(before / QUEUE_FILE, self.queue) if before else FeatureQueue(self.queue)
+            network = with_fast_layout(archive.encoder(encoder.identity), shop.device).eval()
+            fill(queue, network, shop.cases([task])[0], shop.intensity, [shop.seed, task.step], entries)
+            queue.save(folder / QUEUE_FILE)
+
+        return shop.built("queue", identity, build, name, collective=False)
 
 
-def tune_encoder(
-    shop: Workshop, archive: Archive, task: Task, targets: Mapping[str, Variants], lesson: Lesson, start: LearnedEncoder,
-    known: Mapping[str, LearnedDecoder],
-) -> tuple[LearnedEncoder, dict[str, LearnedDecoder]]:  # fmt: skip
-    """Train a copy of an encoder on a later dataset, together with that dataset's decoders, known ones from where they stand.
-
-    Source: CL-Net A6 (fine-tuning of the general encoder).
-    """
-    name = f"encoder tuned on {task.dataset}"
-    routes = {key: known[key].route if key in known else Route(start.identity) for key in targets}
-    identity = shop.identity(("encoder_tuning",), [task], decoders=[(t.decoder.name, t.labels) for t in targets.values()],
-                             start=[start.identity, {key: known[key].identity for key in targets if key in known}])  # fmt: skip
-
-    def build(folder: Path) -> None:
-        encoder, networks, masks = archive.encoder(start.identity), {}, {}
-        for key, variants in targets.items():
-            networks[key] = shop.made(partial(archive.new_decoder, variants.decoder, routes[key]), key)
-            if key in known:
-                networks[key], masks[key] = archive.decoder(known[key])
-        module = SegmentationTraining(
-            SeparateDecoders(networks), targets, routes, lesson.training, encoder=encoder, frozen=archive.paths(routes.values()),
-            masks=masks,
-        )  # fmt: skip
-        batches = shop.batches(shop.cases([task])[0], targets.values(), lesson, "encoder")
-        fit(module, batches, shop.trainer, folder, shop.progress, name, encoder_cost(lesson, targets))
-        if rank() == 0:
-            save_weights(encoder, folder / "encoder.safetensors")
-            for key, network in networks.items():
-                save_sparse(network, masks.get(key, {}), folder / f"{key}.safetensors")
-
-    folder = shop.built("encoder", identity, build, name)
-    encoder = LearnedEncoder(folder / "encoder.safetensors", folder.name, start.more_channels)
-    return encoder, {key: _with_encoder(folder, encoder, key, variants, known.get(key)) for key, variants in targets.items()}
+def supervised(
+    sampling: Mapping, training: Mapping, optimizer: Callable, joint: bool = False, groups: Sequence[str] | None = None, **values
+) -> Supervised:  # fmt: skip
+    """The stage out of plain values, as YAML gives them."""
+    made = plain_lesson(sampling, training, optimizer, joint)
+    return Supervised(made, tuple(groups) if groups else None, **values)
 
 
-def encoder_cost(lesson: Lesson, targets: Mapping[str, Variants]) -> float:
-    """A step's cost in steps of one decoder, about."""
-    return 2.0 if lesson.joint else 1.0 + min(lesson.sampling.decoders_per_step or len(targets), len(targets))
-
-
-def _with_encoder(
-    folder: Path, encoder: LearnedEncoder, name: str, variants: Variants, before: LearnedDecoder | None = None
-) -> LearnedDecoder:
-    """A decoder out of the encoder's unit."""
-    route = Route(encoder.identity, before.route.supporters if before else ())
-    labels = tuple(dict.fromkeys((*(before.labels if before else ()), *variants.labels)))
-    return LearnedDecoder(variants.decoder, folder / f"{name}.safetensors", f"{folder.name}/{name}", labels, route,
-                          ticket=before.ticket if before else None)  # fmt: skip
+def _title(task: Task) -> str:
+    return f"encoder on {task.dataset}"

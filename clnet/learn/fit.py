@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from torch.utils.data import Dataset
 
 from clnet.atomic import write_text
-from clnet.learn.batches import TrainingBatches, batch_loader
+from clnet.learn.batches import batch_loader
 from clnet.learn.checkpoint import AtomicCheckpointIO, newest_readable, steps_done
 from clnet.learn.progress import RunProgress
-from clnet.learn.training import SegmentationTraining
+from clnet.learn.watched import WatchedTraining
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class TrainerSettings:
 
 
 def fit(
-    module: SegmentationTraining,
-    batches: TrainingBatches,
+    module: WatchedTraining,
+    batches: Dataset,
     settings: TrainerSettings,
     folder: Path,
     progress: RunProgress,
@@ -61,6 +62,7 @@ def fit(
 ) -> None:
     """Train `module` to its last step in `folder`, continuing from a checkpoint that an earlier, killed call left there.
 
+    batches: item i is the whole batch of step i.
     cost: what one step adds to the progress. Writes `metrics.jsonl`, one line an epoch, and removes its checkpoints at the end.
     """
     settings.use_threads()
@@ -103,22 +105,23 @@ class _Bookkeeping(Callback):
         self.record = checkpoint.with_name("metrics.jsonl")
         self.losses: list[float] = []
 
-    def on_train_start(self, trainer: Trainer, _: SegmentationTraining) -> None:
+    def on_train_start(self, trainer: Trainer, _: WatchedTraining) -> None:
         """Drop the record of epochs that a killed call finished after its last checkpoint: they come again."""
         if trainer.is_global_zero and self.record.exists():
             lines = self.record.read_text().splitlines(keepends=True)
             write_text(self.record, "".join(lines[: trainer.current_epoch]))
 
-    def on_train_batch_end(self, trainer: Trainer, module: SegmentationTraining, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, module: WatchedTraining, *_: Any) -> None:
         self.losses.append(module.last_loss)
         total = module.settings.steps
         self.progress.advance(self.name, self.cost, f"{trainer.global_step}/{total} loss {module.last_loss:.3f}")
 
-    def on_train_epoch_end(self, trainer: Trainer, module: SegmentationTraining) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, module: WatchedTraining) -> None:
         epochs_done = trainer.current_epoch + 1
         if trainer.is_global_zero:
             finite = [loss for loss in self.losses if loss == loss]
-            record = {"epoch": epochs_done, "step": trainer.global_step, "loss": sum(finite) / max(len(finite), 1)}
+            loss = sum(finite) / max(len(finite), 1)
+            record = {"epoch": epochs_done, "step": trainer.global_step, "loss": loss, **module.observed()}
             with self.record.open("a") as file:
                 file.write(json.dumps(record) + "\n")
         self.losses.clear()

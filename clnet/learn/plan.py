@@ -27,7 +27,8 @@ def lesson(sampling: Mapping, training: Mapping, optimizer: Callable, joint: boo
 @dataclass(frozen=True)
 class DecoderPlan:
     """Width of the decoders and their lessons: new ones, the encoder's own ones after the freeze, and known ones that a later
-    dataset annotates again. `refine` may be None: the decoders trained with the encoder are then used as they are.
+    dataset annotates again. `refine` may be None: the decoders trained with the encoder are then used as they are. `start`: the first
+    dataset's decoders learn side by side before, where the encoder does not hand them over; None: they are new.
 
     width: number of a decoder's structures -> features of its finest block, None for those of the encoder.
     """
@@ -36,6 +37,7 @@ class DecoderPlan:
     new: Lesson
     update: Lesson
     refine: Lesson | None = None
+    start: Lesson | None = None
 
 
 @dataclass(frozen=True)

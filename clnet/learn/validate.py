@@ -112,23 +112,33 @@ def band_mean(values: Sequence[float], percentiles: tuple[float, float]) -> floa
 def held_out(cases: Sequence[PreparedCase], share: float) -> tuple[list[PreparedCase], list[PreparedCase]]:
     """Training cases divided into those to learn from and those to validate on; the second part is empty where `share` is 0.
 
-    round(share * n) cases, at least one; one by one, the case that shows most labels which none before it shows, then the one that
-    shows most labels, then by name: so that few cases validate many labels. A case stays if no other one that is left to learn from
-    shows one of its labels, so there may be fewer, or none.
+    round(share * n) of the n cases with labels, at least one, by `covering`: so that few cases validate many labels. A case stays if no
+    other one that is left to learn from shows one of its labels, so there may be fewer, or none.
     """
     if share == 0:
         return list(cases), []
-    wanted = max(round(share * len(cases)), 1)
-    shown = {case.case: {name for name in case.annotated if case.voxels.get(name, 0)} for case in cases}
+    wanted = max(round(share * sum(bool(case.annotated) for case in cases)), 1)
+    chosen = covering(cases, wanted, lambda case, holders: all(holders[name] > 1 for name in _shown(case)))
+    return [case for case in cases if case not in chosen], chosen
+
+
+def covering(cases: Sequence[PreparedCase], wanted: int, may: Callable[[PreparedCase, Counter], bool]) -> list[PreparedCase]:
+    """Cases that show many labels: one by one, the case that shows most labels which none before it shows, then the one that shows most
+    labels, then by name. may: whether a case can be spared, by how many of the cases that are left show each label.
+    """
     chosen: list[PreparedCase] = []
     seen: set[str] = set()
     while len(chosen) < wanted:
         left = [case for case in cases if case not in chosen]
-        holders = Counter(name for case in left for name in shown[case.case])
-        spare = [case for case in left if len(left) > 1 and all(holders[name] > 1 for name in shown[case.case])]
+        holders = Counter(name for case in left for name in _shown(case))
+        spare = [case for case in left if _shown(case) and may(case, holders)]
         if not spare:
             break
-        best = min(spare, key=lambda case: (-len(shown[case.case] - seen), -len(shown[case.case]), case.case))
+        best = min(spare, key=lambda case: (-len(_shown(case) - seen), -len(_shown(case)), case.case))
         chosen.append(best)
-        seen |= shown[best.case]
-    return [case for case in cases if case not in chosen], chosen
+        seen |= _shown(best)
+    return chosen
+
+
+def _shown(case: PreparedCase) -> set[str]:
+    return {name for name in case.annotated if case.voxels.get(name, 0)}

@@ -104,15 +104,15 @@ class Workshop:
     ) -> TrainingBatches:
         """Batches of a training of decoders; `purpose` names it and decides, with the seed, what is drawn."""
         targets = {key: target for each in variants for key, target in each.targets.items()}
-        return TrainingBatches(cases, targets, lesson.sampling, self.intensity, self.augmentation, [self.seed, _number(purpose)])
+        return TrainingBatches(cases, targets, lesson.sampling, self.intensity, self.augmentation, [self.seed, number_of(purpose)])
 
     def made(self, make: Callable[[], Made], purpose: str) -> Made:
         """A network whose initial weights depend on the seed and its name alone."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_number(f"{self.seed} {purpose}"))
+            torch.manual_seed(number_of(f"{self.seed} {purpose}"))
             return make()
 
 
-def _number(text: str) -> int:
+def number_of(text: str) -> int:
     """A stable 31-bit number for a name."""
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) >> 1

@@ -59,7 +59,7 @@ def save_run(folder: Path, seed: int) -> Path:
     cfg = configuration(folder)
     (folder / "config.yaml").write_text(yaml.safe_dump(cfg))
     spec = made(cfg["data"]["datasets"]["only"])
-    method = method_of(cfg, {"only": spec}, UnitStore(folder / "units"), RunProgress())
+    method = method_of(cfg, [spec], UnitStore(folder / "units"), RunProgress())
     torch.manual_seed(seed)
     method.encoder = LearnedEncoder(folder / "e.safetensors", f"encoder {seed}")
     method.archive.add(method.encoder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +12,19 @@ import numpy as np
 import pytest
 import torch
 
+from clnet.anatomy import registry
 from clnet.data.augment import Augmentation
 from clnet.data.intensity import Intensity
+from clnet.infer.window import Windows
+from clnet.launch import LocalLauncher
 from clnet.learn.batches import Sampling, TrainingBatches
+from clnet.learn.clnet import CLNet
+from clnet.learn.encoder import Supervised
 from clnet.learn.fit import TrainerSettings, fit
+from clnet.learn.general import EncoderPlan
 from clnet.learn.muon import Muon
 from clnet.learn.optim import Training
+from clnet.learn.plan import DecoderPlan, Lesson
 from clnet.learn.progress import RunProgress
 from clnet.learn.target import Variants, decoder_targets, output_channels
 from clnet.learn.training import SegmentationTraining, averages
@@ -27,7 +34,9 @@ from clnet.model.encoder import Encoder
 from clnet.model.mask import apply_masks, choose_masks, prunable
 from clnet.model.shape import NetworkShape
 from clnet.model.support import Paths, Route
-from clnet.types import Decoder, Geometry, Label
+from clnet.model.width import Same
+from clnet.types import Decoder, Geometry, Label, Task
+from clnet.units import UnitStore
 
 SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
 DECODERS = (
@@ -153,3 +162,44 @@ def tiny() -> Iterator[SimpleNamespace]:
     yield SimpleNamespace(SAMPLING=SAMPLING, Case=Case, batches=batches, adamw=adamw, sgd=sgd, muon=muon, module=module, train=train)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
+
+
+FIRST = (Label("Liver", ("Liver",), (1,)), Label("Kidney_L", ("Kidney_L",), (2,)))
+SECOND = (Label("Kidney_L", ("Kidney_L",), (2,)), Label("Kidney_R", ("Kidney_R",), (3,)), Label("Kidney_Lesion", ("Kidney_Lesion",), (1,)))
+THIRD = (Label("HepaticVessel", ("HepaticVessel",), (3,)), Label("Liver", ("Liver",), (1,)))
+SETTINGS = ("network", "decoder_width", "augment", "intensity", "trainer", "validation_share", "validation_overlap", "windows",
+            "pruning", "decoder_new", "decoder_refine", "decoder_update", "decoder_start", "supporting", "encoder", "encoder_tuning",
+            "bpr")  # fmt: skip
+
+
+@pytest.fixture
+def tasks(tiny) -> list[Task]:
+    """Three datasets of three cases: two decoders, then one of them again and its lesion, then the other one again and its vessel."""
+
+    def task(step: int, name: str, labels: tuple[Label, ...]) -> Task:
+        table = {label.name: (0, label.values) for label in labels}
+        cases = tuple(tiny.Case(f"{name}{k}", 10 * step + k, dataset=name, label_table=table, annotated=frozenset(table)) for k in range(3))
+        return Task(step, name, labels, cases, f"data of {name}")
+
+    return [task(0, "first", FIRST), task(1, "second", SECOND), task(2, "third", THIRD)]
+
+
+@pytest.fixture
+def method(tiny, tmp_path):
+    """Makes methods on them; the encoder by default learns with the first dataset's decoders, which then go on."""
+
+    def make(folder: str = "a", launcher=None, encoder: EncoderPlan | None = None, **parts) -> CLNet:
+        training = replace(tiny.module(partial(tiny.sgd(), weight_decay=1e-2)).settings, warm_up_epochs=0, epochs=1)
+        lesson = Lesson(replace(tiny.SAMPLING, decoders_per_step=None), training)
+        plan = DecoderPlan(Same(4), new=lesson, update=lesson, refine=lesson)
+        encoder = encoder or EncoderPlan({"supervised": Supervised(lesson, hand_over=True)})
+        settings = dict.fromkeys(SETTINGS) | {name: repr(value) for name, value in parts.items() if name in SETTINGS}
+        settings["encoder"] = {"stages": {name: repr(stage) for name, stage in encoder.stages.items()}}
+        return CLNet(
+            registry=registry.load(), shape=SHAPE, encoder=encoder, decoder=plan, augmentation=Augmentation([]),
+            intensity=Intensity([{"center_hu": 0.0, "scale_hu": 250.0}]), windows=Windows((8, 8, 8), 0.25, 2), settings=settings,
+            store=UnitStore(tmp_path / folder), trainer=TrainerSettings(threads=1), progress=RunProgress(interval_s=1e9),
+            launcher=launcher or LocalLauncher(), seed=0, **parts,
+        )  # fmt: skip
+
+    return make

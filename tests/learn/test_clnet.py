@@ -10,57 +10,16 @@ import cloudpickle
 import pytest
 import torch
 
-from clnet.anatomy import registry
-from clnet.data.augment import Augmentation
-from clnet.data.intensity import Intensity
 from clnet.errors import UsageError
-from clnet.infer.window import Windows
-from clnet.launch import JoblibLauncher, LocalLauncher
+from clnet.launch import JoblibLauncher
 from clnet.learn import decoder, encoder
 from clnet.learn.clnet import CLNet
 from clnet.learn.fit import TrainerSettings
-from clnet.learn.plan import DecoderPlan, EncoderTuning, Lesson, Supporting, lottery_ticket
-from clnet.learn.progress import RunProgress
-from clnet.model.shape import NetworkShape
-from clnet.model.width import Same
-from clnet.types import Label, Task
-from clnet.units import UnitStore
+from clnet.learn.plan import EncoderTuning, Supporting, lottery_ticket
+from clnet.types import Task
 
-SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
 SGD = partial(torch.optim.SGD, momentum=0.99, nesterov=True, weight_decay=1e-2)
 STEPS = {"lr": 0.01, "epochs": 1, "steps_per_epoch": 2}
-FIRST = (Label("Liver", ("Liver",), (1,)), Label("Kidney_L", ("Kidney_L",), (2,)))
-SECOND = (Label("Kidney_L", ("Kidney_L",), (2,)), Label("Kidney_R", ("Kidney_R",), (3,)), Label("Kidney_Lesion", ("Kidney_Lesion",), (1,)))
-THIRD = (Label("HepaticVessel", ("HepaticVessel",), (3,)), Label("Liver", ("Liver",), (1,)))
-SETTINGS = ("network", "decoder_width", "augment", "intensity", "trainer", "validation_share", "validation_overlap", "windows",
-            "pruning", "decoder_new", "decoder_refine", "decoder_update", "supporting", "encoder", "encoder_tuning", "bpr")  # fmt: skip
-
-
-@pytest.fixture
-def tasks(tiny) -> list[Task]:
-    def task(step: int, name: str, labels: tuple[Label, ...]) -> Task:
-        table = {label.name: (0, label.values) for label in labels}
-        cases = tuple(tiny.Case(f"{name}{k}", 10 * step + k, dataset=name, label_table=table, annotated=frozenset(table)) for k in range(3))
-        return Task(step, name, labels, cases, f"data of {name}")
-
-    return [task(0, "first", FIRST), task(1, "second", SECOND), task(2, "third", THIRD)]
-
-
-@pytest.fixture
-def method(tiny, tmp_path):
-    def make(folder: str = "a", launcher=None, **parts) -> CLNet:
-        training = replace(tiny.module(SGD).settings, warm_up_epochs=0, epochs=1)
-        lesson = Lesson(replace(tiny.SAMPLING, decoders_per_step=None), training)
-        plan = DecoderPlan(Same(4), new=lesson, update=lesson, refine=lesson)
-        settings = dict.fromkeys(SETTINGS) | {name: repr(value) for name, value in parts.items() if name in SETTINGS}
-        return CLNet(
-            registry=registry.load(), shape=SHAPE, encoder=lesson, decoder=plan, augmentation=Augmentation([]),
-            intensity=Intensity([{"center_hu": 0.0, "scale_hu": 250.0}]), windows=Windows((8, 8, 8), 0.25, 2), settings=settings,
-            store=UnitStore(tmp_path / folder), trainer=TrainerSettings(threads=1), progress=RunProgress(interval_s=1e9),
-            launcher=launcher or LocalLauncher(), seed=0, **parts,
-        )  # fmt: skip
-
-    return make
 
 
 def learned(method: CLNet, tasks: list[Task]) -> list[dict[str, str]]:
@@ -82,7 +41,7 @@ def test_supporters_are_known_before_and_kept_as_they_were(method, tasks):
     assert first["Liver"] == second["Liver"] != third["Liver"] and first["encoder"] == third["encoder"]
     assert set(own.updated) == {"Liver", "HepaticVessel"}
     kidney_before = own.learned["Kidney"]
-    own.learn(replace(tasks[1], dataset="fourth", labels=SECOND[:2], identity="more",
+    own.learn(replace(tasks[1], dataset="fourth", labels=tasks[1].labels[:2], identity="more",
                       cases=tuple(replace(case, dataset="fourth") for case in tasks[1].cases)))  # fmt: skip
     assert own.learned["Kidney"].identity != kidney_before.identity and own.learned["Kidney_Lesion"] == lesion
     assert lesion.route.supporters == (kidney_before.identity,), "the snapshot"
@@ -153,8 +112,7 @@ def test_who_builds_does_not_matter(method, tasks):
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_tuning_the_encoder(method, tasks, shared):
-    lesson = Lesson(replace(method().encoder_lesson.sampling), method().encoder_lesson.training)
-    own = method(encoder_tuning=EncoderTuning(lesson, shared))
+    own = method(encoder_tuning=EncoderTuning(method().plan.new, shared))
     first, second = learned(own, tasks[:2])
     assert (first["encoder"] != second["encoder"]) == shared and "encoder" in own.updated and first["Liver"] == second["Liver"]
     encoders = {name: state.route.encoder for name, state in own.learned.items()}
@@ -194,7 +152,7 @@ def test_without_an_average_updates_move_further(method, tasks):
 
 def test_parts_that_do_not_go_together_are_refused(method, tasks):
     pruning = lottery_ticket([80], STEPS, STEPS, SGD, update_step_percent=0.1)
-    tuning = EncoderTuning(method().encoder_lesson)
+    tuning = EncoderTuning(method().plan.new)
     for parts in ({"pruning": pruning, "ema": 0.9}, {"pruning": pruning, "validation_share": 0.4},
                   {"supporting": Supporting(as_masks=True), "encoder_tuning": tuning}):  # fmt: skip
         with pytest.raises(UsageError) as error:

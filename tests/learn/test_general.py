@@ -1,0 +1,147 @@
+"""How an encoder comes to be: stages that are shared, go on from each other, and leave nothing but an encoder behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from clnet.data.augment import Augmentation
+from clnet.errors import UsageError
+from clnet.learn.encoder import Supervised
+from clnet.learn.general import EncoderPlan
+from clnet.learn.plan import Lesson
+from clnet.learn.probe import ProbePlan
+from clnet.learn.siamese import ViewSampling, WithoutLabels, last_spread
+from clnet.model.weights import load_weights, weights_sha256
+
+
+@pytest.fixture
+def lesson(tiny) -> Lesson:
+    """Two steps with a paired decoder of all labels; the encoder learns at a tenth of the rate."""
+    training = replace(tiny.module(tiny.sgd()).settings, warm_up_epochs=0, epochs=1, encoder_lr_share=0.1)
+    return Lesson(replace(tiny.SAMPLING, decoders_per_step=None), training, joint=True)
+
+
+@pytest.fixture
+def blind(lesson) -> WithoutLabels:
+    view = Augmentation([])
+    return WithoutLabels(ViewSampling((8, 8, 8), 3), replace(lesson.training, cosine=True), view, 8, 4, collapsed_below=0.0)
+
+
+def encoder_of(own, tasks, sources=()) -> torch.nn.Module:
+    """The encoder that a method learns for the first dataset."""
+    own.sources = tuple(sources)
+    own.learn(tasks[0])
+    return own.archive.encoder(own.encoder.identity)
+
+
+def moved(first: torch.nn.Module, second: torch.nn.Module) -> float:
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    return sum((a.detach() - b.detach()).square().sum().item() for a, b in pairs)
+
+
+def test_stages_go_on_from_each_other_and_are_shared(method, tasks, blind, lesson):
+    alone = method(encoder=EncoderPlan({"blind": blind}))
+    first = encoder_of(alone, tasks)
+    then = method(encoder=EncoderPlan({"blind": blind, "supervised": Supervised(lesson)}))
+    second = encoder_of(then, tasks)
+    begun = alone.archive.new_encoder
+    fresh = alone.shop.made(begun, "encoder")
+    assert moved(fresh, first) > 0 and moved(first, second) > 0
+    units = {json.loads(path.read_text())["identity"].get("start", "none") for path in then.shop.store.root.glob("encoder/*/unit.json")}
+    assert units == {None, alone.encoder.identity}, "one unit without labels, which both plans use, and one that starts from it"
+
+
+def test_only_partners_of_the_first_dataset_are_handed_over(method, tasks, lesson):
+    given = {
+        "handed": (EncoderPlan({"s": Supervised(lesson, hand_over=True)}), []),
+        "not handed": (EncoderPlan({"s": Supervised(lesson)}), []),
+        "of another dataset": (EncoderPlan({"s": Supervised(lesson, hand_over=True)}), tasks[1:2]),
+    }
+    for name, (plan, sources) in given.items():
+        own = method(name, encoder=plan)
+        encoder_of(own, tasks, sources)
+        kinds = {json.loads(path.read_text())["identity"]["start"][0] is None for path in own.shop.store.root.glob("decoder/*/unit.json")}
+        assert kinds == {name != "handed"}, name
+        assert (own.trunk is None) == (name != "handed")
+
+
+def test_datasets_follow_each_other_and_the_order_matters(method, tasks, lesson):
+    plan = EncoderPlan({"s": Supervised(lesson)})
+    forth, back = (method(name, encoder=plan) for name in ("forth", "back"))
+    assert moved(encoder_of(forth, tasks, tasks[1:]), encoder_of(back, tasks, tasks[:0:-1])) > 0
+    assert len(list(forth.shop.store.root.glob("encoder/*/unit.json"))) == 2
+    assert set(forth.learned) == {"Liver", "Kidney"}, "decoders are those of the dataset that was learned"
+
+
+def test_slow_encoder_and_its_average(method, tasks, lesson):
+    fresh = method().shop.made(method().archive.new_encoder, "encoder")
+    fast = replace(lesson, training=replace(lesson.training, encoder_lr_share=1.0))
+    slow = {
+        name: moved(fresh, encoder_of(method(name, encoder=EncoderPlan({"s": stage})), tasks))
+        for name, stage in {"fast": Supervised(fast), "slow": Supervised(lesson), "averaged": Supervised(lesson, average=0.9)}.items()
+    }
+    assert 0 < slow["averaged"] < slow["slow"] < slow["fast"]
+    own = method("two", encoder=EncoderPlan({"s": Supervised(lesson, average=0.9)}))
+    averaged = encoder_of(own, tasks, tasks[:2])
+    folder = own.encoder.file.parent
+    assert own.encoder.trained == folder / "trained.safetensors"
+    trained = own.archive.new_encoder()
+    load_weights(trained, own.encoder.trained)
+    assert moved(fresh, averaged) < moved(fresh, trained), "the second dataset goes on from the trained weights, not from the average"
+
+
+def test_label_sets(method, tasks, lesson):
+    own = method(encoder=EncoderPlan({"s": Supervised(lesson, groups=("Abdomen",))}))
+    encoder_of(own, tasks)
+    other = method(encoder=EncoderPlan({"s": Supervised(lesson, groups=("Bone",))}))
+    with pytest.raises(UsageError, match="nothing to learn") as error:
+        other.learn(tasks[0])
+    assert error.value.where == "first" and error.value.fix
+
+
+def test_frozen_afterwards(method, tasks, blind):
+    own = method(encoder=EncoderPlan({"blind": blind}))
+    before = weights_sha256(encoder_of(own, tasks))
+    own.learn(tasks[1])
+    assert weights_sha256(own.archive.encoder(own.encoder.identity)) == before == own.hashes()["encoder"]
+
+
+def test_collapse_is_said(method, tasks, blind, capsys):
+    own = method(encoder=EncoderPlan({"blind": replace(blind, collapsed_below=2.0)}))
+    own.learn(tasks[0])
+    spread = last_spread(own.encoder.file.parent / "metrics.jsonl")
+    assert "collapsed" in capsys.readouterr().out and 0 <= spread < 2
+    method("healthy", encoder=EncoderPlan({"blind": blind})).learn(tasks[0])
+    assert "collapsed" not in capsys.readouterr().out
+
+
+def test_decoders_may_have_a_start_on_an_encoder_that_comes_alone(method, tasks, blind, lesson):
+    own = method(encoder=EncoderPlan({"blind": blind}))
+    own.plan = replace(own.plan, start=lesson)
+    own.announce(tasks)
+    own.learn(tasks[0])
+    starts = [path.parent for path in own.shop.store.root.glob("start/*/unit.json")]
+    assert len(starts) == 1 and own.trunk is not None
+    begun = {json.loads(path.read_text())["identity"]["start"][0] for path in own.shop.store.root.glob("decoder/*/unit.json")}
+    assert begun == {f"{starts[0].name}/Liver", f"{starts[0].name}/Kidney"}
+    own.plan = replace(own.plan, refine=None)
+    again = method(encoder=EncoderPlan({"blind": blind}))
+    again.plan = own.plan
+    again.learn(tasks[0])
+    assert {state.file.parent for state in again.learned.values()} == set(starts), "used as they are"
+
+
+def test_probe_builds_the_encoder_once_and_leaves_learning_as_it_is(method, tasks, blind):
+    for case in tasks[0].cases:
+        case.spacing_mm = (3.0, 1.0, 1.0)
+    own = method(encoder=EncoderPlan({"blind": blind}))
+    plan = ProbePlan(3, (8, 8, 8))
+    found = own.probe(tasks[0], plan)
+    assert own.encoder is None and found.n == 3 and 0 <= found.tissue <= 1
+    built = {path.parent: path.stat().st_mtime_ns for path in own.shop.store.root.glob("*/*/unit.json")}
+    own.learn(tasks[0])
+    assert own.probe(tasks[0], plan) == found and all(path.joinpath("unit.json").stat().st_mtime_ns == when for path, when in built.items())
