@@ -44,7 +44,8 @@ def configuration(run: Path, width: int = 4) -> dict:
     absent = dict.fromkeys(("pruning", "supporting", "tuning", "bpr", "merging", "validation_share", "validation_overlap"))
     return {**absent, "launcher": {"_target_": "clnet.launch.LocalLauncher"}, "name": "tiny", "seed": 0, "method": method,
             "scale": scale, "augment": None, "encoder": None,
-            "decoder": {**plan, "refine": None}, "data": {"name": "tiny", "datasets": {"only": spec}}, "order": {"steps": ["only"]},
+            "decoder": {**plan, "refine": None, "start": None}, "data": {"name": "tiny", "datasets": {"only": spec}},
+            "order": {"steps": ["only"]},
             "trainer": {"accelerator": "cpu", "precision": "32-true", "threads": 1}, "paths": {"units": str(run / "units")}}
 
 

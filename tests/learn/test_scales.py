@@ -22,23 +22,27 @@ SCALES = sorted(path.stem for path in (CONF / "scale").glob("*.yaml"))
 PEAK_GIB = 8.0  # measured 5.7 for batch 1 and two decoders in 32-bit floats; CL-Net A4 stays below 16 GiB with batch 2 and three decoders
 
 
-def scale_of(name: str) -> dict:
+def scale_of(name: str, *typed: str) -> dict:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return OmegaConf.to_container(compose("config", [f"scale={name}"]), resolve=True)
+        return OmegaConf.to_container(compose("config", [f"scale={name}", *typed]), resolve=True)
 
 
 @pytest.mark.parametrize("name", SCALES)
 def test_a_scale_fits_together(name):
     cfg = scale_of(name)
-    scale, lessons = cfg["scale"], {"encoder": cfg["encoder"], **{kind: cfg["decoder"][kind] for kind in ("new", "refine", "update")}}
+    scale, lessons = cfg["scale"], [node for kind in ("new", "refine", "update", "start") if (node := cfg["decoder"][kind])]
+    stages = [scale_of(name, f"encoder={encoder}")["encoder"]["stages"] for encoder in ("scratch", "simsiam_full")]
+    lessons = [instantiate(node, _convert_="all") for node in lessons]
+    lessons += [instantiate(each["supervised"], _convert_="all").lesson for each in stages]
     shape, windows, intensity, recipe = (
         instantiate(scale[key], _convert_="all") for key in ("network", "windows", "intensity", "recipe")
     )
     assert len(recipe.spacing_mm) == 3
     with torch.device("meta"):  # shapes without numbers
         encoder, decoder = Encoder(shape, intensity.channels), DecoderNetwork(shape, 3, scale["decoder_width"])
-    for node in lessons.values():
-        lesson = instantiate(node, _convert_="all")
+    views = instantiate(stages[1]["without_labels"], _convert_="all").sampling
+    assert all(size % stride == 0 for size, stride in zip(views.patch_zyx, shape.total_stride)) and views.batch_size >= 2
+    for lesson in lessons:
         patch, training = lesson.sampling.patch_zyx, lesson.training
         assert all(size % stride == 0 for size, stride in zip(patch, shape.total_stride)) and patch == windows.patch_zyx
         assert isinstance(training, Training) and 0 < training.factor(training.steps - 1) < 1
