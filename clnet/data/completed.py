@@ -13,9 +13,8 @@ import numpy as np
 from clnet.atomic import write_json
 from clnet.data.labels import Table
 from clnet.data.locate import count_voxels, locate
+from clnet.data.recipe import Recipe
 from clnet.data.store import CASE_FILE, PreparedCase, save_array
-
-LOCATIONS_PER_LABEL = 10000
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def complete_case(case: PreparedCase, found: Mapping[str, Found], folder: Path) 
 
 def _written(case: PreparedCase, layers: np.ndarray, table: Table, found: Mapping[str, Found], folder: Path) -> PreparedCase:
     folder.mkdir(parents=True, exist_ok=True)
-    locations, spans, extents = locate(layers, table, LOCATIONS_PER_LABEL, f"{case.dataset}/{case.case}")
+    locations, spans, extents = locate(layers, table, Recipe.locations_per_label, f"{case.dataset}/{case.case}")
     for name, array in {"labels": layers, "locations": locations}.items():
         save_array(folder / f"{name}.b2nd", array)
     for name in ("image.b2nd", "histogram.b2nd"):

@@ -31,7 +31,7 @@ class QueuePlan:
     they are stored (1: as they are). weight: of the loss; batch_size: entries that a step is held to. patch_zyx: of an entry.
 
     How the queue moves is ours, since the paper does not say (NOTES.md 15): after each dataset its equal share of entries, patches of
-    its training scans without augmentation and the features that the encoder now gives them, enter; the oldest leave.
+    its training scans without augmentation and the features that the encoder now gives them, enter; so it is never over-full.
     Source: CL-Net 4.2, A4 (1,024 entries, off the GPU), Table S8 (128, 1,024, 4,096).
     """
 

@@ -120,7 +120,7 @@ class OnPreparedGrid:
 
 
 def _once(labels: Iterable[Label]) -> list[Label]:
-    return list({label.name: label for label in reversed(list(labels))}.values())[::-1]
+    return list({label.name: label for label in labels}.values())
 
 
 def _union(tasks: Sequence[Task], labels: Iterable[Label], cases: Sequence[PreparedCase], identity: str) -> Task:
