@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from analysis.checks import check_merging, check_scores, gaps
 from analysis.columns import DECODER_COLUMNS, FOOTPRINT_COLUMNS, MERGING_COLUMNS, SCORE_COLUMNS, TEXT_COLUMNS
@@ -31,6 +33,21 @@ class Run:
     def identity(self) -> dict[str, str]:
         """experiment, order, method and seed, as text."""
         return {name: str(self.scores[name].iloc[0]) for name in ("experiment", "order", "method", "seed")}
+
+    @cached_property
+    def config(self) -> dict:
+        """The run's resolved configuration; empty where the folder has none. Raises DataError for a damaged one."""
+        path = self.folder / "config.yaml"
+        try:
+            return yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.is_file() else {}
+        except yaml.YAMLError as error:
+            raise DataError("config.yaml is not valid YAML", where=path, found=error) from error
+
+    @property
+    def slots(self) -> dict[str, str]:
+        """Dataset -> its slot in the order (`phantom_chest` -> `chest`), as far as the configuration tells."""
+        datasets = (self.config.get("data") or {}).get("datasets") or {}
+        return {spec["name"]: slot for slot, spec in datasets.items() if spec.get("name")}
 
     @property
     def trained_on(self) -> dict[int, str]:
