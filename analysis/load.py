@@ -44,12 +44,6 @@ class Run:
             raise DataError("config.yaml is not valid YAML", where=path, found=error) from error
 
     @property
-    def slots(self) -> dict[str, str]:
-        """Dataset -> its slot in the order (`phantom_chest` -> `chest`), as far as the configuration tells."""
-        datasets = (self.config.get("data") or {}).get("datasets") or {}
-        return {spec["name"]: slot for slot, spec in datasets.items() if spec.get("name")}
-
-    @property
     def trained_on(self) -> dict[int, str]:
         """Step -> what was learned in it, in order: a dataset, or `all`."""
         return learned_order(self.scores)
