@@ -23,13 +23,16 @@ def is_stand_in(run: Run) -> bool:
 
 
 def paper_method(group: Group) -> str | None:
-    """The name in `reference/results` of the method that a group of runs repeats; None for ablations and for methods of our own.
+    """The name in `reference/results` of the method that a group of runs repeats; None for ablations, for methods of our own, and
+    where the five public datasets were not all learned.
 
     CL-Net counts as such with EMA, FL-supporting by features and a frozen encoder trained on the first dataset's labels alone; C5, C36:
     continual, U5, U36: universal, over the five public or more datasets; without pruning it is `..._unpruned` (A2, Tables 1 and S6).
     """
     run = group.first
-    many = "5" if learned_names(run) <= set(FIVE_PUBLIC) else "36"
+    if not learned_names(run) >= set(FIVE_PUBLIC):
+        return None
+    many = "5" if learned_names(run) == set(FIVE_PUBLIC) else "36"
     method = run.identity["method"]
     if method == _ENSEMBLE:
         return f"nnUNet_E{many}"
