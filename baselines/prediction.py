@@ -21,10 +21,10 @@ from clnet.units import key_of
 def parts_of(space: ClassSpace, identity: str, shop: Workshop, dataset: str | None = None) -> list[Part]:
     """The softmax, and a part for every structure that has others inside. dataset: the only one that they are scored on."""
     how, parts = key_of({name: shop.settings[name] for name in ("windows", "intensity")}), []
+    suffix, datasets = ("", None) if dataset is None else (f"@{dataset}", frozenset([dataset]))
     for name, own in space.outputs().items():
         labels = tuple(label for label, _ in own)
-        datasets = None if dataset is None else frozenset([dataset])
-        parts.append(Part(name if dataset is None else f"{name}@{dataset}", labels, key_of([identity, name, labels, how]), datasets=datasets))
+        parts.append(Part(name + suffix, labels, key_of([identity, name, labels, how]), datasets=datasets))
     return parts
 
 
