@@ -57,3 +57,16 @@ class Incremental(UNetMethod):
     def load(self, folder: Path) -> None:
         """Take over what `save` wrote. Raises DataError where a file is missing or damaged."""
         self.learned = self.load_networks(folder)[NETWORK]
+
+
+class Distilling(Incremental):
+    """As above, held to its teacher by a distillation term. distillation_weight: of that term."""
+
+    def __init__(self, *, distillation_weight: float, **parts):
+        super().__init__(**parts)
+        self.distillation_weight = distillation_weight
+
+    @property
+    def settings_of_own(self) -> dict:
+        """The term's weight."""
+        return {"distillation_weight": self.distillation_weight}

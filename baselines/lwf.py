@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor
 
-from baselines.incremental import Incremental
+from baselines.incremental import Distilling
 from baselines.method import Curriculum
 from baselines.training import Objective
 from clnet.learn.target import DecoderTarget, Variants
@@ -23,16 +23,8 @@ def knowledge_distillation(logits: Tensor, teacher_logits: Tensor) -> Tensor:
     return -(teacher * F.log_softmax(logits[:, : teacher.shape[1]], dim=1)).mean()
 
 
-class LwF(Incremental):
+class LwF(Distilling):
     """distillation_weight: of `knowledge_distillation`."""
-
-    def __init__(self, *, distillation_weight: float, **parts):
-        super().__init__(**parts)
-        self.distillation_weight = distillation_weight
-
-    @property
-    def settings_of_own(self) -> dict:
-        return {"distillation_weight": self.distillation_weight}
 
     def objective(self, given: Curriculum, targets: Mapping[str, DecoderTarget], extra: Mapping) -> Objective:
         variants = Variants(targets)

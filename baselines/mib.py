@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.classes import Channels
-from baselines.incremental import Incremental
+from baselines.incremental import Distilling
 from baselines.method import Curriculum
 from baselines.training import Objective
 from clnet.learn.target import DecoderTarget, Variants
@@ -54,21 +54,13 @@ def unbiased_distillation(logits: Tensor, teacher_logits: Tensor, old: Collectio
     return -(teacher * student).sum(1).mean()
 
 
-class MiB(Incremental):
+class MiB(Distilling):
     """distillation_weight: of `unbiased_distillation` divided by the number of old classes, as the original code has it.
 
     The cross-entropy of a step is the unbiased one, and its Dice that of the labels, on the same merged probabilities.
     """
 
     balanced = True
-
-    def __init__(self, *, distillation_weight: float, **parts):
-        super().__init__(**parts)
-        self.distillation_weight = distillation_weight
-
-    @property
-    def settings_of_own(self) -> dict:
-        return {"distillation_weight": self.distillation_weight}
 
     def apart(self, given: Curriculum) -> Channels:
         return ()
