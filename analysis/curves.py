@@ -27,9 +27,9 @@ def mean_by_step(scores: pd.DataFrame, dataset: str, stage: str | None = None) -
     return 100 * by_dataset(by_structure(part, part["stage"].iloc[0]))["dsc"].droplevel("dataset")
 
 
-def shift_of(index: int, count: int) -> float:
+def shift_of(index: int, count: int, apart: float = APART) -> float:
     """How far the curve number `index` of `count` is moved along the axis of steps."""
-    return APART * (index - (count - 1) / 2)
+    return apart * (index - (count - 1) / 2)
 
 
 def draw_curve(axis: Axes, mean: pd.Series, look: dict, label: str, *, spread: pd.Series | None = None, shift: float = 0.0) -> None:
