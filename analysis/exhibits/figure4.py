@@ -37,8 +37,8 @@ def _caption(ours: Sequence[Ours]) -> str:
 
 
 def _missing(ours: Sequence[Ours]) -> list[str]:
-    sentences = [f"{own.order}, {own.label}: only {len(own.group.first.trained_on)} of five steps so far; its curves are drawn, final values "
-                 "wait." for own in ours if not own.finished]
+    sentences = [f"{own.order}, {own.label}: only {len(own.group.first.trained_on)} of five steps so far; its curves are drawn, final "
+                 "values wait." for own in ours if not own.finished]
     sentences += [f"{own.order}, {own.label}: the nominal number of parameters is not known, so that it is not in the last column."
                   for own in ours if own.finished and own.sizes()["nominal_parameters_m"].isna().all()]
     run = {(own.order, own.method) for own in ours if own.finished}

@@ -41,7 +41,7 @@ def forgetting_by_order(ours: Sequence[Ours]) -> Figure:
             row[0].set_ylabel(f"order {order}\nDSC (%)")
         axes[-1, 2].set_xlabel("after step")
         axes[-1, -1].set_xlabel("parameters, nominal (M)")
-        axes[0, 0].set_ylim(-4, 104)
+        axes[0, 0].set(ylim=(-4, 104), yticks=range(0, 101, 20))
         axes[0, -1].set_xlim(0, 1.08 * max(axis.dataLim.x1 for axis in axes[:, -1]))
         _legend(figure, looks, {own.label for own in ours})
     return figure

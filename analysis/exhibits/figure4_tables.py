@@ -18,6 +18,7 @@ from analysis.spread import SEEDS, mean_text
 
 SIZES = ("nominal_parameters_m", "parameters_m", "nonzero_parameters_m")
 COUNTS = ("structures", "missed", "false_positive")
+# what the text says -> the steps between which; None: the one that learned the dataset
 DROPS = {"DSC drop, first to last step": (None, 4), "DSC drop in one step, at step 3": (2, 3), "DSC drop in the last step": (3, 4)}
 
 
@@ -31,25 +32,17 @@ def final_table(order: str, ours: Sequence[Ours]) -> Table:
     entries += [(own.label, None, own) for own in mine if own.method is None]
     rows, data = [], []
     for label, method, own in entries:
-        us, counts = _measured(own)
-        them, below = _printed(order, method)
-        name = own.label if own is not None else label
-        rows.append((f"{name}: ours", *_cells(us), *(counts.get(count, DASH) for count in COUNTS)))
-        if method is not None:
-            difference = {key: us[key] - them.get(key, float("nan")) if key not in below else us[key] * float("nan") for key in us}
-            rows.append((f"{name}: paper", *(("< " if key in below else "") + number(them.get(key, float("nan")), 1) for key in _keys()),
-                         *[DASH] * len(COUNTS)))
-            rows += [(f"{name}: difference", *_signed(difference), *[DASH] * len(COUNTS))] if own is not None else []
-        data += [{"order": order, "quantity": key, "method": method, "name": name, "group": own.group.name if own else None,
-                  "stage": own.group.first.stage if own else None, "seeds": len(own.group.runs) if own else 0,
-                  "ours": us[key].mean() if own else None, "ours_std": us[key].std() if own else None, "paper": them.get(key),
-                  "paper_is_upper_limit": key in below} for key in _keys()]
-    frame = pd.DataFrame(data).astype(dict.fromkeys(("ours", "ours_std", "paper"), float))
-    frame.insert(frame.columns.get_loc("paper") + 1, "difference", (frame["ours"] - frame["paper"]).mask(frame["paper_is_upper_limit"]))
+        name, (values, counts) = own.label if own else label, _measured(own)
+        compared = _beside_paper(values, order, method)
+        rows.append((f"{name}: ours", *_cells(values), *(counts.get(count, DASH) for count in COUNTS)))
+        rows += [(f"{name}: paper", *_printed_cells(compared), *[DASH] * len(COUNTS))] if method else []
+        rows += [(f"{name}: difference", *map(_plus, compared["difference"]), *[DASH] * len(COUNTS))] if method and own else []
+        data.append(compared.assign(order=order, method=method, name=name, group=own.group.name if own else None,
+                                    stage=own.group.first.stage if own else None, seeds=len(own.group.runs) if own else 0))
     header = ("method", *(f"S{step} {dataset}" for step, dataset in enumerate(datasets_of(order))), "all pairs", "nominal M", "counted M",
               "non-zero M", "pairs", "missed", "fp")
-    return Table(f"figure4_{order}", f"Figure 4, order {order}: DSC (%) after the last step, and parameters", header, tuple(rows), frame,
-                 tuple(_notes(mine)), frozenset(index for index, row in enumerate(rows) if row[0].endswith(": ours")))
+    return Table(f"figure4_{order}", f"Figure 4, order {order}: DSC (%) after the last step, and parameters", header, tuple(rows),
+                 pd.concat(data, ignore_index=True), tuple(_notes(mine)), frozenset(index for index, row in enumerate(rows) if row[0].endswith(": ours")))
 
 
 def drops_table(ours: Sequence[Ours]) -> Table:
@@ -59,13 +52,13 @@ def drops_table(ours: Sequence[Ours]) -> Table:
     for claim in claims[claims["quantity"].isin(DROPS)].itertuples():
         order, step = claim.setting.split("-S")
         start, end = DROPS[claim.quantity]
+        start, between = int(step) if start is None else start, claim.quantity.removeprefix("DSC drop").strip(", ")
         runs = next((own.group.runs for own in ours if (own.order, own.method) == (order, claim.method) and own.finished), ())
         curves = [mean_by_step(run.scores, run.trained_on[int(step)]) for run in runs]
-        values = pd.Series([curve.get(int(step) if start is None else start, float("nan")) - curve.get(end, float("nan"))
-                            for curve in curves], dtype=float)
+        values = pd.Series([curve.get(start, float("nan")) - curve.get(end, float("nan")) for curve in curves], dtype=float)
         theirs = float(claim.value)
-        rows.append((f"{claim.method}, {order}, S{step} {datasets_of(order)[int(step)]}", claim.quantity.removeprefix("DSC drop").strip(", "),
-                     mean_text(values, 1), number(theirs, 1), _plus(values.mean() - theirs)))
+        rows.append((f"{claim.method}, {order}, S{step} {datasets_of(order)[int(step)]}", between, mean_text(values, 1), number(theirs, 1),
+                     _plus(values.mean() - theirs)))
         data.append({"method": claim.method, "order": order, "step": int(step), "quantity": claim.quantity, "ours": values.mean(),
                      "ours_std": values.std(), "seeds": len(values), "paper": theirs, "difference": values.mean() - theirs})
     notes = ("From words of the paper (A3), which prints no curve as numbers. The drop is that of the mean DSC on the dataset.", SEEDS)
@@ -93,22 +86,26 @@ def _measured(own: Ours | None) -> tuple[dict[str, pd.Series], dict[str, str]]:
     return values, {count: str(int(finals[count].iloc[0] if count == "structures" else finals[count].sum())) for count in COUNTS}
 
 
-def _printed(order: str, method: str | None) -> tuple[dict[str, float], set[str]]:
-    """Quantity -> the paper's value, and the quantities of which it only says that they are below it."""
+def _beside_paper(values: dict[str, pd.Series], order: str, method: str | None) -> pd.DataFrame:
+    """One row a quantity: ours, its standard deviation over seeds, the paper's (or a limit that it says it is below), and the difference,
+    which is undefined for limits."""
     points, table = printed_points(), printed_sizes()
     last = points[(points["order"] == order) & (points["method"] == method) & (points["eval_step"] == STEPS[-1])]
-    values = {f"S{row.step}": row.dsc for row in last.itertuples()}
+    printed = {f"S{row.step}": row.dsc for row in last.itertuples()}
     for row in table[(table["order"] == order) & (table["method"] == method)].itertuples():
-        values |= {"all pairs": row.mean_DSC, SIZES[0]: row.params_M}
-    return values, {f"S{row.step}" for row in last.itertuples() if row.below}
+        printed |= {"all pairs": row.mean_DSC, SIZES[0]: row.params_M}
+    limits = {f"S{row.step}" for row in last.itertuples() if row.below}
+    frame = pd.DataFrame([{"quantity": key, "ours": column.mean(), "ours_std": column.std(), "paper": printed.get(key, float("nan")),
+                           "paper_is_limit": key in limits} for key, column in values.items()])
+    return frame.assign(difference=(frame["ours"] - frame["paper"]).mask(frame["paper_is_limit"]))
 
 
 def _cells(values: dict[str, pd.Series]) -> list[str]:
     return [mean_text(column, 2 if key in SIZES else 1) for key, column in values.items()]
 
 
-def _signed(values: dict[str, pd.Series]) -> list[str]:
-    return [_plus(column.mean()) for column in values.values()]
+def _printed_cells(compared: pd.DataFrame) -> list[str]:
+    return [("< " if limit else "") + number(value, 1) for value, limit in zip(compared["paper"], compared["paper_is_limit"], strict=True)]
 
 
 def _plus(value: float) -> str:
