@@ -9,9 +9,9 @@ from functools import cache
 import pandas as pd
 import yaml
 
-from analysis.paper import REFERENCE
+from analysis.published import RESULTS
 
-FILE = REFERENCE.parent / "doubtful.yaml"
+FILE = RESULTS.parent / "doubtful.yaml"
 FLAGGED = "flagged"
 
 
@@ -42,7 +42,7 @@ def doubts() -> tuple[Doubt, ...]:
 @cache
 def copied() -> frozenset[str]:
     """Structures whose CL-Net U36 value in Tables S12 to S14 equals CL-Net U5's: suspected copies (NOTES.md A2)."""
-    wide = pd.read_csv(REFERENCE / "figS1_structures_wide.csv")
+    wide = pd.read_csv(RESULTS / "figS1_structures_wide.csv")
     return frozenset(wide.loc[wide["flag"].notna(), "structure"])
 
 

@@ -10,10 +10,10 @@ from analysis import pruning
 from analysis.exhibit import Exhibit, Made, Picture
 from analysis.exhibits.doubtful import copied
 from analysis.exhibits.match import is_stand_in, paper_method
-from analysis.exhibits.published import read
 from analysis.groups import Group
 from analysis.paper import caveat
 from analysis.pruning_figure import pruning_effect
+from analysis.published import RESULTS
 from analysis.render import Table, number
 from clnet.anatomy import registry
 
@@ -29,7 +29,7 @@ def paper_effect() -> pd.DataFrame:
 
     Source: CL-Net Fig. 3, as means over the structures of a decoder in Tables S12 to S17, T of CL-Net U36.
     """
-    printed = read("fig3_decoders")
+    printed = pd.read_csv(RESULTS / "fig3_decoders.csv")
     anatomy = registry.load()
     doubtful = {anatomy.decoder_of(structure).name for structure in copied()}
     effect = printed[["decoder", "group", "T_U36", "delta_DSC"]].set_axis(pruning.EFFECT_COLUMNS, axis="columns")
@@ -58,20 +58,18 @@ def _setting(group: Group) -> dict:
 def _make(groups: Sequence[Group]) -> Made:
     paper = paper_effect()
     ours, missing, notes = {}, [], [_LEGEND, _COPIED]
-    pictures = [_picture("figure_3_paper", paper, f"The paper's Fig. 3, drawn from its tables: CL-Net U36; "
-                         f"{pruning.effect_in_words(paper)}. {_COPIED} A bar that is cut bears its value.")]
+    pictures = [_picture("paper", paper, f"The paper's Fig. 3, drawn from its tables: CL-Net U36; {_COPIED}")]
     for group in groups:
         if not (paper_method(group) or "").startswith("CLNet") or not pruning.is_pruned(group.first):
             continue
         other = partner(group, groups)
         effect = ours[group.name] = our_effect(group, other)
-        what = f"test DSC of {group.name} minus that of {other.name}" if other else f"validation DSC of {group.name} after pruning minus before"
-        stand_in = f" {caveat(list(group.first.learned_at))}" if is_stand_in(group.first) else ""
-        missing += [] if other else [f"{group.name}: no unpruned run of the same setting and seed is there; its differences are of validation "
-                                     "cases, not of test cases."]
-        notes.append(f"{group.name}: {what}; {pruning.effect_in_words(effect)}.{stand_in}")
-        pictures.append(_picture(f"figure_3_{group.name}", effect, f"Ours: {what}; {pruning.effect_in_words(effect)}. A bar that is cut bears "
-                                 f"its value.{stand_in}"))
+        missing += [] if other else [f"{group.name}: no unpruned run of the same setting and seed is there, so its differences are of "
+                                     "validation cases, not of test cases."]
+        what = f"test DSC of {group.name} minus that of {other.name}" if other else f"{group.name}, validation DSC after pruning minus before"
+        what += f". {caveat(list(group.first.learned_at))}" if is_stand_in(group.first) else "."
+        notes.append(f"{group.name}: {what}")
+        pictures.append(_picture(group.name, effect, f"Ours: {what}"))
     missing += [] if ours else ["No pruned CL-Net run over the paper's five datasets is there: the figure is the paper's alone."]
     return Made((_table(paper, ours, notes),), tuple(pictures), tuple(missing))
 
@@ -79,7 +77,8 @@ def _make(groups: Sequence[Group]) -> Made:
 def _picture(name: str, effect: pd.DataFrame, caption: str) -> Picture:
     if "doubtful" in effect:
         effect = effect.assign(decoder=effect["decoder"] + effect["doubtful"].map({True: MARK, False: ""}))
-    return Picture(pruning_effect(effect), name, caption)
+    return Picture(pruning_effect(effect), f"figure_3_{name}",
+                   f"{caption} In all: {pruning.effect_in_words(effect)}. A bar that is cut bears its value.")
 
 
 def _table(paper: pd.DataFrame, ours: dict[str, pd.DataFrame], notes: list[str]) -> Table:

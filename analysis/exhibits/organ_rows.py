@@ -10,12 +10,11 @@ import pandas as pd
 
 from analysis.exhibits.match import paper_method
 from analysis.exhibits.organs import pruning_rates, structure_scores
-from analysis.exhibits.published import read
 from analysis.groups import Group
+from analysis.published import MEAN, results
 
-MEAN = "Mean"
-MEASURES = {"dsc": "DSC", "asd_mm": "ASD"}  # ours -> the paper's; DSC in percent, ASD in mm
-PERCENT = {"dsc": 100, "asd_mm": 1}  # from our unit to the paper's
+MEASURES = ("dsc", "asd_mm")
+WORDS = ("dataset", "structure", "entry", "method", "order", "run")
 COUNTS = ("missed", "false_positive")
 
 
@@ -39,36 +38,40 @@ class Entry:
 
 
 def printed_rows(number: str) -> pd.DataFrame:
-    """The paper's table `number` (`S12`): index (dataset, structure, method, order), with the order that results belong to (NOTES.md A1);
-    columns `dsc`, `asd_mm`, their `_std`, and `rate_percent`."""
-    rows = read(f"table{number}").rename(columns={"order_inferred": "order"}).fillna({"order": ""})
+    """The paper's table `number` (`S12`): index (dataset, structure, method, order), with the order that results belong to (NOTES.md A1),
+    in the paper's sequence but orders in their own; columns `dsc` in [0, 1], `asd_mm`, their `_std`, and `rate_percent`."""
     keys = ["dataset", "structure", "method", "order"]
+    rows = results(number)
     columns = {}
-    for ours, theirs in MEASURES.items():
-        part = rows[rows["metric"] == theirs].set_index(keys, verify_integrity=True)
-        columns |= {ours: part["mean"], f"{ours}_std": part["std"]}
-    columns["rate_percent"] = rows.groupby(keys, sort=False)["pruning_T"].first()
-    order = pd.MultiIndex.from_frame(rows[keys].drop_duplicates())
-    return pd.DataFrame({name: column.astype(float).reindex(order) for name, column in columns.items()})
+    for measure in MEASURES:
+        part = rows[rows["measure"] == measure].set_index(keys, verify_integrity=True)
+        columns |= {measure: part["value"], f"{measure}_std": part["std"]}
+    columns["rate_percent"] = rows.groupby(keys, sort=False)["pruning_rate_percent"].first()
+    index = pd.MultiIndex.from_frame(rows[keys].drop_duplicates().sort_values("order", kind="stable"))
+    return pd.DataFrame({name: column.reindex(index) for name, column in columns.items()})
 
 
 def entries(printed: pd.DataFrame, groups: Sequence[Group], also: Mapping[str, Sequence[str]]) -> list[Entry]:
-    """The paper's columns in its order, each with the runs that repeat it, then those of `also` (column -> methods that the paper has not)."""
+    """The paper's columns in its order, each with the runs that repeat it, then those of `also` (column -> methods that the paper has not)
+    that have scores for a row of the table."""
     found = []
+    pairs = printed.index.droplevel(["method", "order"])
     for method, order in printed.index.droplevel(["dataset", "structure"]).unique():
         column = printed.xs((method, order), level=("method", "order"))
+        ours = [(paper_method(group), group) for group in groups if order in ("", group.first.identity["order"])]
         same = [Entry(method, order, group.name, column, structure_scores(group), pruning_rates(group))
-                for group in groups if paper_method(group) == method and order in ("", group.first.identity["order"])]
-        found += same or [Entry(method, order, printed=column)]
-        found += [Entry(paper_method(group), order, group.name, None, structure_scores(group), pruning_rates(group)) for group in groups
-                  if paper_method(group) in also.get(method, ()) and order in ("", group.first.identity["order"])]
+                for name, group in ours if name == method]
+        near = [Entry(name, order, group.name, None, structure_scores(group), pruning_rates(group))
+                for name, group in ours if name in also.get(method, ())]
+        found += [*(same or [Entry(method, order, printed=column)]), *(entry for entry in near if entry.scores.index.isin(pairs).any())]
     return found
 
 
 def lines(printed: pd.DataFrame, columns: Sequence[Entry]) -> pd.DataFrame:
     """One row per structure and entry, structures in the paper's order; NaN where a number is not printed or not measured."""
     pairs = [pair for pair in printed.index.droplevel(["method", "order"]).unique() if pair[1] != MEAN]
-    return pd.DataFrame([_line(entry, dataset, structure) for dataset, structure in pairs for entry in columns])
+    found = pd.DataFrame([_line(entry, dataset, structure) for dataset, structure in pairs for entry in columns])
+    return found.astype({name: float for name in found.columns.drop(list(WORDS))})
 
 
 def _line(entry: Entry, dataset: str, structure: str) -> dict:
@@ -76,10 +79,9 @@ def _line(entry: Entry, dataset: str, structure: str) -> dict:
     theirs = entry.printed.loc[key] if entry.printed is not None and key in entry.printed.index else {}
     ours = entry.scores.loc[key] if entry.scores is not None and key in entry.scores.index else {}
     line = {"dataset": dataset, "structure": structure, "entry": str(entry), "method": entry.method, "order": entry.order, "run": entry.run}
-    for measure, factor in PERCENT.items():
-        values = {"paper": theirs.get(measure), "paper_std": theirs.get(f"{measure}_std"),
-                  "ours": ours[measure] * factor if measure in ours else None,
-                  "ours_std": ours[f"{measure}_std"] * factor if measure in ours else None, "n": ours.get(f"{measure}_n")}
+    for measure in MEASURES:
+        values = {"paper": theirs.get(measure), "paper_std": theirs.get(f"{measure}_std"), "ours": ours.get(measure),
+                  "ours_std": ours.get(f"{measure}_std"), "n": ours.get(f"{measure}_n")}
         line |= {f"{measure}_{name}": value for name, value in values.items()}
     line |= {"rate_paper": theirs.get("rate_percent"), "rate_ours": entry.rates.get(structure) if len(ours) else None}
     return _with_differences(line | {name: ours.get(name) for name in COUNTS})
@@ -97,10 +99,11 @@ def means(printed: pd.DataFrame, columns: Sequence[Entry], rows: pd.DataFrame) -
         theirs = last.iloc[0] if len(last) else {}
         paper = {f"{name}_paper": theirs.get(key) for name, key in (("dsc", "dsc"), ("asd_mm", "asd_mm"), ("rate", "rate_percent"))}
         whole = len(have) == len(part)
-        found.append(_with_differences(head | (_mean(have) if whole else {}) | paper))
+        if whole or entry.printed is not None:
+            found.append(_with_differences(head | (_mean(have) if whole else {}) | paper))
         if len(have) and not whole:
             found.append(_with_differences(head | {"structure": f"{MEAN} of {len(have)} of {len(part)}"} | _mean(have)))
-    return pd.DataFrame(found, columns=rows.columns)
+    return pd.DataFrame(found, columns=rows.columns).astype(rows.dtypes)
 
 
 def _mean(rows: pd.DataFrame) -> dict:
