@@ -66,7 +66,8 @@ def _make(groups: Sequence[Group]) -> Made:
         effect = ours[group.name] = our_effect(group, other)
         missing += [] if other else [f"{group.name}: no unpruned run of the same setting and seed is there, so its differences are of "
                                      "validation cases, not of test cases."]
-        what = f"test DSC of {group.name} minus that of {other.name}" if other else f"{group.name}, validation DSC after pruning minus before"
+        what = (f"test DSC of {group.name} minus that of {other.name}" if other
+                else f"{group.name}, validation DSC after pruning minus before")
         what += f". {caveat(list(group.first.learned_at))}" if is_stand_in(group.first) else "."
         notes.append(f"{group.name}: {what}")
         pictures.append(_picture(group.name, effect, f"Ours: {what}"))

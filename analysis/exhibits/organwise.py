@@ -21,8 +21,8 @@ HEADER = ("structure", "method", "our run", "DSC % paper", "ours", "diff.", "n",
           "missed", "fp")
 AS_PRINTED = {"dsc": ("DSC", 100, 1), "asd_mm": ("ASD", 1, 2)}  # the paper's name, its unit in ours (percent, mm), and digits
 LEGEND = ("Mean \N{PLUS-MINUS SIGN} standard deviation over cases, after the last step; diff.: ours minus the paper's. n: cases in our "
-          "mean, in the rows of means structures. missed: nothing predicted, DSC 0 and no distance; fp: predicted where the reference is empty. "
-          "T: share of weights that pruning removed from the structure's decoder.")
+          "mean, in the rows of means structures. missed: nothing predicted, DSC 0 and no distance; fp: predicted where the reference is "
+          "empty. T: share of weights that pruning removed from the structure's decoder.")
 SPREADS = "The paper's standard deviations hardly differ between methods: they are for display, not for tests."
 
 
