@@ -6,7 +6,8 @@ import csv
 import re
 from dataclasses import dataclass
 
-from analysis.published import MEAN, REFERENCE, results
+from analysis.published import MEAN, results
+from analysis.published import RESULTS as REFERENCE
 
 LABEL = "paper (CL-Net, real data)"
 METHOD = "CLNet_C5"

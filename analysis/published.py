@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-REFERENCE = Path(__file__).parent / "reference" / "results"
+RESULTS = Path(__file__).parent / "reference" / "results"
 ALL_PAIRS, MEAN, TOTAL = "five-public", "Mean", "Total"  # a dataset that stands for all five; rows that are no structure
 ORDERS = ("O1", "O2", "O3", "O4")
 # Their metric -> our column, and one of their units in ours: DSC in [0, 1], ASD in mm, sum T' in full decoders, millions of parameters.
@@ -24,7 +24,7 @@ def all_results() -> pd.DataFrame:
     table: `1`, `S12`; measure, value, std: see MEASURES; order: which of ORDERS the numbers are of (`Mean`: over all four), which is not
     what stands over the columns of S40 to S48 (NOTES.md 1), that is order_printed.
     """
-    table = pd.read_csv(REFERENCE / "all_results.csv", dtype=str, keep_default_na=False, encoding="utf-8")
+    table = pd.read_csv(RESULTS / "all_results.csv", dtype=str, keep_default_na=False, encoding="utf-8")
     for name in ("mean", "std", "pruning_T"):
         table[name] = pd.to_numeric(table[name].replace("", None))
     unit = table["metric"].map({metric: scale for metric, (_, scale) in MEASURES.items()})

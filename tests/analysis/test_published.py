@@ -7,11 +7,11 @@ import math
 import pandas as pd
 import pytest
 
-from analysis.published import MEASURES, ORDERS, REFERENCE, all_results, methods, results, value
+from analysis.published import MEASURES, ORDERS, RESULTS, all_results, methods, results, value
 
 
 def test_all_tables_are_in_it_cell_by_cell():
-    single = {path.stem.removeprefix("table"): len(pd.read_csv(path)) for path in REFERENCE.glob("table*.csv")}
+    single = {path.stem.removeprefix("table"): len(pd.read_csv(path)) for path in RESULTS.glob("table*.csv")}
     assert all_results()["table"].value_counts().to_dict() == single and len(single) == 47
     assert all_results()["value"].notna().all() and all_results()["measure"].notna().all()
 
