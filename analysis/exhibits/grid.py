@@ -77,7 +77,7 @@ def grid(name: str, title: str, cells: pd.DataFrame, columns: Sequence[Column], 
             values.append((row, DIFFERENCE, []))
     used = dict.fromkeys(column.measure for column in columns)
     explained = [*(MEASURES[measure].note for measure in used), SEEDS if (cells["runs"] > 1).any() else None]
-    return Table(name, title, ("", "results", *(column.header for column in columns)), tuple(rows), cells,
+    return Table(name, title, ("method", "results", *(column.header for column in columns)), tuple(rows), cells,
                  tuple(filter(None, (LEGEND, *explained, *notes))), bold=_best(values, columns, unranked))
 
 
@@ -96,7 +96,7 @@ def details(name: str, title: str, cells: pd.DataFrame) -> Table | None:
         rows.append((row, source, place, number(first["cases"], 0), *scores, *(number(first[count], 0) for count in COUNTS)))
     if not rows:
         return None
-    header = ("", "run", "of", "cases", "DSC (%)", "SD", "n", "ASD (mm)", "SD", "n", "missed", "fp", "left out")
+    header = ("method", "run", "of", "cases", "DSC (%)", "SD", "n", "ASD (mm)", "SD", "n", "missed", "fp", "left out")
     return Table(name, title, header, tuple(rows), ours, (DETAIL_LEGEND,))
 
 
