@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from analysis.exhibits.match import paper_method
+from analysis.exhibits.match import method_name, paper_method
 from analysis.exhibits.organs import pruning_rates, structure_scores
 from analysis.groups import Group
 from analysis.published import MEAN, results
@@ -33,8 +33,7 @@ class Entry:
     rates: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        name = self.method.replace("CLNet_", "CL-Net ").replace("nnUNet_", "nnU-Net ").replace("_unpruned", ", unpruned")
-        return name.replace("_finetune", ", fine-tuned") + (f", {self.order}" if self.order else "")
+        return method_name(self.method) + (f", {self.order}" if self.order else "")
 
 
 def printed_rows(number: str) -> pd.DataFrame:
