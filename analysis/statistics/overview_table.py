@@ -10,9 +10,8 @@ from analysis.aggregate import final_mean
 from analysis.groups import Group
 from analysis.load import Run
 from analysis.render import DASH, Table, number
-from analysis.spread import mean_text
 from analysis.statistics.bootstrap import LEVEL, RESAMPLES, SEED, mean_interval
-from analysis.statistics.cases import case_values, pooled_values
+from analysis.statistics.cases import case_values
 from analysis.statistics.orders import Spread, families, spread, variant
 
 VALUES = (("dsc", "DSC", 3), ("asd_mm", "ASD", 2))
@@ -21,10 +20,10 @@ NOTES = (
     "Final means: over cases, then over all (dataset, structure) pairs learned, each run in its final stage; ASD in mm. Of several runs: "
     "mean \N{PLUS-MINUS SIGN} standard deviation (n - 1) over them. missed, fp: case-structure pairs, summed over runs.",
     f"CI: {LEVEL:.0%} percentile bootstrap interval ({RESAMPLES} resamples, seed {SEED}): cases are drawn within each dataset, a case with "
-    "all its structures and, where there are several runs, with its mean over them. It tells how far the mean depends on which cases were "
-    "tested, not how far training varies, and with a handful of cases in a dataset it is too narrow. n: cases with a value.",
-    "Over orders: runs alike in all but order and seed. std of runs: over all of them; of orders: of the orders' means; of seeds: within "
-    "an order (root of the mean variance).")
+    "all its structures, and in all runs of a row at once. It tells how far the mean depends on which cases were tested, not how far "
+    "training varies, and with a handful of cases in a dataset it is too narrow. n: cases with a value.",
+    "Over orders: runs alike in all but order and seed; the mean is over the orders' means. std of runs: over all of them; of "
+    "orders: of the orders' means; of seeds: within an order (root of the mean variance).")
 
 
 def overview_table(groups: Sequence[Group]) -> Table | None:
@@ -43,10 +42,12 @@ def overview_table(groups: Sequence[Group]) -> Table | None:
                 "stage": members[0].first.stage, "missed": int(counts[0]), "false_positive": int(counts[1])}
         cells = []
         for value, _, digits in VALUES:
-            interval = mean_interval(case_values(members[0].scores, value) if len(members) == 1 else pooled_values(members, value))
-            cells += [mean_text(means[value], digits), limits_text(interval.low, interval.high, digits), str(interval.cases)]
+            interval = mean_interval([case_values(run.scores, value) for run in runs],
+                                     [1 / len(group.runs) for group in members for _ in group.runs])
+            deviation = f" \N{PLUS-MINUS SIGN} {number(means[value].std(), digits)}" if means[value].count() > 1 else ""
+            cells += [number(interval.mean, digits) + deviation, limits_text(interval.low, interval.high, digits), str(interval.cases)]
             cells += [number(getattr(over_orders[value], key), digits) if over_orders else DASH for key, _ in _DEVIATIONS]
-            line |= {value: means[value].mean(), f"{value}_std": means[value].std(), f"{value}_ci_low": interval.low,
+            line |= {value: interval.mean, f"{value}_std": means[value].std(), f"{value}_ci_low": interval.low,
                      f"{value}_ci_high": interval.high, f"{value}_cases": interval.cases}
             line |= {f"{value}_{key}": getattr(over_orders[value], key) if over_orders else float("nan") for key, _ in _DEVIATIONS}
         rows.append((name, line["orders"], str(len(runs)), line["stage"], *cells, *counts))

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from analysis.groups import read_groups
+from analysis.groups import Group, default_name
+from analysis.load import Run
 from analysis.statistics.orders import families, spread, variant
 
 
 @pytest.fixture
-def groups_of(run_with, scores):
+def groups_of(scores, decoders):
     """Groups of runs in folders named as experiments name them; the order is the experiment's."""
-    def read(*names: str):
-        folders = []
+    def build(*names: str) -> list[Group]:
+        found: dict[str, list[Run]] = {}
         for name in names:
-            experiment, seed = name.split("__")[0], int(name.split("seed-")[1]) if "seed-" in name else 0
-            folders.append(run_with(scores.assign(experiment=experiment, order=experiment.replace("order", "O"), seed=seed), name=name))
-        return read_groups(folders)
-    return read
+            experiment = name.split("__")[0]
+            table = scores.assign(experiment=experiment, order=experiment.replace("order", "O"))
+            found.setdefault(default_name(Path(name)), []).append(Run(Path(name), table, decoders, pd.DataFrame(), {}))
+        return [Group(name, tuple(same)) for name, same in found.items()]
+    return build
 
 
 def test_orders_of_one_variant_are_a_family(groups_of):
