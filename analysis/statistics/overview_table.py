@@ -24,6 +24,8 @@ NOTES = (
     "Over orders: runs alike in all but order and seed; the mean is over the orders' means. std of orders: of the orders' "
     "means; std of seeds: within an order (root of the mean variance over seeds).")
 
+UNLIKE = "The runs did not all learn the same datasets: their means are over different pairs."
+
 
 def overview_table(groups: Sequence[Group]) -> Table | None:
     """One row a group, then one row for each set of groups that differ in their order alone; None without groups."""
@@ -55,8 +57,10 @@ def overview_table(groups: Sequence[Group]) -> Table | None:
     for _, word, _ in VALUES:
         header += [word, f"{word} CI", "n", *(f"{word} {name}" for _, name in _DEVIATIONS)]
     summary = frozenset(range(len(groups), len(lines)))
+    notes = NOTES if summary else NOTES[:2]
+    notes += (UNLIKE,) if len({frozenset(group.first.learned_at) for group in groups}) > 1 else ()
     return _without_empty(Table("statistics_overview", "Final means, with intervals over cases and spread over seeds and orders",
-                                (*header, "missed", "fp"), tuple(rows), pd.DataFrame(data), NOTES if summary else NOTES[:2], summary))
+                                (*header, "missed", "fp"), tuple(rows), pd.DataFrame(data), notes, summary))
 
 
 def limits_text(low: float, high: float, digits: int) -> str:

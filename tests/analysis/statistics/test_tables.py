@@ -81,6 +81,12 @@ def test_overview_of_single_orders_has_no_columns_for_spread(groups_of, scores):
                                                                "missed", "fp")
 
 
+def test_runs_of_unlike_datasets_are_said(groups_of, scores):
+    groups = groups_of(order1=scores, short=scores[scores["step"] == 0])
+    assert overview_table(groups).notes[-1].startswith("The runs did not all learn")
+    assert not overview_table(groups[:1]).notes[-1].startswith("The runs did not all learn")
+
+
 def test_pairwise_tests_are_corrected_within_each_measure(many):
     table = pairwise_table(many)
     assert len(table.rows) == 6 and column(table, "measure") == ["DSC"] * 3 + ["ASD"] * 3
@@ -123,7 +129,7 @@ def test_averages(many):
 def test_runs_of_unlike_datasets_leave_cells_empty(groups_of, scores):
     _, sets, _ = average_tables(groups_of(order1=scores, short=scores[scores["step"] == 0]))
     row = next(row for row in sets.rows if row[0] == "phantom_chest")
-    assert row[3:] == (render.DASH, render.DASH) and row[1] != render.DASH
+    assert row[3:] == (render.DASH, render.DASH) and row[1] != render.DASH and sets.notes[-1].startswith("The runs do not all have")
 
 
 def test_cads(groups_of, scores):
