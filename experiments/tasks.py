@@ -32,7 +32,7 @@ from experiments.pipeline import (
 def run(cfg: Mapping) -> Path:
     """Learn the order's datasets one after the other, evaluate after every step, write the tables. Returns the run folder."""
     with runfolder.claim(Path(cfg["paths"]["run"]), cfg) as folder:
-        progress, store = RunProgress(), UnitStore(Path(cfg["paths"]["units"]))
+        progress, store = RunProgress(listener=runfolder.progress_note(folder)), UnitStore(Path(cfg["paths"]["units"]))
         progress.say(f"{cfg['name']}: {' -> '.join(cfg['order']['steps'])}, data={cfg['data']['name']}, seed={cfg['seed']}")
         method, tasks, tests, identities = ready(cfg, store, progress)
         if rank() == 0:
