@@ -46,7 +46,7 @@ def _row(folder: Path, status: Mapping, final_dsc: Callable[[Path], float]) -> t
     try:
         cfg = runfolder.load(folder)
         steps, seed = _steps(folder, cfg), str(cfg.get("seed", _UNKNOWN))
-    except (ClnetError, yaml.YAMLError, OSError, AttributeError, KeyError, TypeError):
+    except (ClnetError, yaml.YAMLError, OSError, AttributeError, TypeError):
         steps = seed = _UNKNOWN
     dsc = _UNKNOWN
     if state == "finished":
@@ -59,10 +59,11 @@ def _row(folder: Path, status: Mapping, final_dsc: Callable[[Path], float]) -> t
 
 
 def _steps(folder: Path, cfg: Mapping) -> str:
-    """`3/5`: steps whose tables are written, and all of them."""
+    """`3/5`: steps whose tables are written, and all of them, as far as the configuration tells."""
     table = folder / "footprint.csv"
     done = len(results.read(table)) if table.exists() else 0
-    return f"{done}/{1 if cfg['scenario']['_target_'] == _TOGETHER else len(cfg['order']['steps'])}"
+    together = (cfg.get("scenario") or {}).get("_target_") == _TOGETHER
+    return f"{done}/{1 if together else len((cfg.get('order') or {}).get('steps') or ()) or _UNKNOWN}"
 
 
 def _share(status: Mapping) -> str:
