@@ -27,7 +27,8 @@ def settings_table(groups: Sequence[Group], folders: Sequence[Path], differences
     rows = tuple((line[0], *map(_cut, line[1:])) for line in lines)
     note = ("Settings that numbers depend on and that are not the same in all runs; a branch that some runs lack is one row."
             if lines else "The runs do not differ in any setting that numbers depend on.")
-    return Table("comparison_settings", "Settings in which the runs differ", header, rows, pd.DataFrame(lines, columns=list(header)), (note,))
+    data = pd.DataFrame(lines, columns=list(header))
+    return Table("comparison_settings", "Settings in which the runs differ", header, rows, data, (note,))
 
 
 def for_terminal(table: Table) -> Table:

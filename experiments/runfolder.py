@@ -27,8 +27,8 @@ from clnet.learn.progress import Listener
 from clnet.units import canonical, rank
 
 # What may change between two calls without changing a number: where things lie, who computes, who watches.
-NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "resume", "name", "paths*", "launcher*", "logger*", "experiment", "hydra*",
-                "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
+NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "resume", "name", "paths*", "launcher*", "logger*", "experiment",
+                "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
                 "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator", "trainer.strategy",
                 "trainer.checkpoint_every_epochs")
 _LONGEST_NAME = 100
@@ -103,7 +103,7 @@ def read_status(folder: Path) -> dict:
 
 
 def progress_note(folder: Path) -> Listener:
-    """A listener of RunProgress that keeps `progress` in the status.json of a run that this process holds; no failure of it ends the run."""
+    """A listener of RunProgress that keeps `progress` in the status.json of a run that this process holds; its failure ends no run."""
 
     def note(share: float, seconds_left: float, work: str) -> None:
         status, known = _recorded(folder), round(seconds_left) if seconds_left == seconds_left else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -78,6 +78,6 @@ def _left(status: Mapping) -> str:
     progress = status.get("progress") or {}
     if progress.get("seconds_left") is None:
         return _UNKNOWN
-    since = datetime.now(timezone.utc) - datetime.fromisoformat(progress["at"])
+    since = datetime.now(UTC) - datetime.fromisoformat(progress["at"])
     left = progress["seconds_left"] - since.total_seconds()
     return clock(left) if left >= 0 else _UNKNOWN

@@ -36,12 +36,13 @@ def listed(tmp_path):
 
 
 def means(scores_of):
-    return [final_mean(scores_of(0.05, seed=seed))["dsc"] for seed in (0, 1)]
+    return [float(final_mean(scores_of(0.05, seed=seed))["dsc"]) for seed in (0, 1)]
 
 
 def test_the_three_verdicts(listed, runs, scores_of, capsys):
     first, second = means(scores_of)
-    file = listed({"id": "same", "expected": round(first, 3)}, {"id": "edge", "expected": first + 0.005}, {"id": "off", "expected": first + 0.0051},
+    file = listed({"id": "same", "expected": round(first, 3)}, {"id": "edge", "expected": first + 0.005},
+                  {"id": "off", "expected": first + 0.0051},
                   {"id": "absent", "run": ["one", "absent"], "expected": 0.5},
                   {"id": "mean", "run": ["one", "two"], "expected": (first + second) / 2},
                   {"id": "least", "run": ["one", "two"], "over": "min", "expected": min(first, second)},

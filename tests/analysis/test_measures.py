@@ -25,7 +25,8 @@ def run() -> Run:
     scores = scores.assign(trained_on=scores["step"].map({0: "A", 1: "B"}), asd_mm=10 * (1 - scores["dsc"]), hd95_mm=math.nan, nsd=math.nan)
     decoders = pd.DataFrame([(0, "X", "x", True, 0.0), (0, "Y", "y", True, 0.0), (1, "X", "x", True, 90.0), (1, "Y", "y", False, 95.0),
                              (1, "Z", "z", True, 95.0)], columns=["step", "decoder", "structures", "updated", "pruning_rate_percent"])
-    footprint = pd.DataFrame([{"step": 1, "parameters": 3e6, "nonzero_parameters": 1e6, "nominal_share_sum": 0.2, "nominal_parameters_m": 18.0}])
+    footprint = pd.DataFrame([{"step": 1, "parameters": 3e6, "nonzero_parameters": 1e6, "nominal_share_sum": 0.2,
+                               "nominal_parameters_m": 18.0}])
     merging = pd.DataFrame([(0, "x", "X", 900, 0, 5), (1, "x", "X", 100, 90, 7), (1, "y", "Y", 300, 290, 0)],
                            columns=["step", "structure", "decoder", "true_voxels_before", "true_voxels_after", "false_outside_before"])
     return Run(Path("run"), scores, decoders, footprint, {}, (), merging)

@@ -135,8 +135,8 @@ def test_data_root_that_is_no_folder(conf, root):
 
 
 @pytest.mark.parametrize("typed, meant", [
-    ("runs=a,b", ["a", "b"]), ("runs=outputs/runs/*", ["outputs/runs/*"]), ("runs=a~b__c=d,e's", ["a~b__c=d", "e's"]), ("runs=[a,b]", ["a", "b"]),
-    ("runs='a b'", "a b"), ("runs=null", None),
+    ("runs=a,b", ["a", "b"]), ("runs=outputs/runs/*", ["outputs/runs/*"]), ("runs=a~b__c=d,e's", ["a~b__c=d", "e's"]),
+    ("runs=[a,b]", ["a", "b"]), ("runs='a b'", "a b"), ("runs=null", None),
 ])
 def test_run_folders_are_a_list_however_they_are_spelled(conf, typed, meant):
     from hydra.core.override_parser.overrides_parser import OverridesParser

@@ -95,7 +95,8 @@ def test_claims_gets_the_place_of_all_runs(place, did):
     assert did.asked["claims"] == (place,)
 
 
-@pytest.mark.parametrize("typed, many", [([], True), (["paths.outputs=x", "task=status"], True), (["seed=1"], False), (["experiment=order1"], False)])
+@pytest.mark.parametrize("typed, many", [([], True), (["paths.outputs=x", "task=status"], True), (["seed=1"], False),
+                                         (["experiment=order1"], False)])
 def test_status_is_of_all_unless_the_command_names_one(place, did, capsys, typed, many):
     reading.status(cfg(place), typed, did.analyses)
     told = capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
@@ -30,7 +30,7 @@ def make(tmp_path):
 
 
 def progress(share, seconds_left, minutes_ago=0.0):
-    at = datetime.now(timezone.utc) - timedelta(minutes=minutes_ago)
+    at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     return {"share": share, "seconds_left": seconds_left, "work": "x", "at": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
@@ -45,14 +45,16 @@ def test_every_state_has_its_row(make):
     folders = [
         running,
         make("done", {"state": "finished", "started": "2026-01-02", "ended": "2026-01-03"}, steps=3),
-        make("stopped", {"state": "stopped", "started": "2026-01-03", "ended": "2026-01-04", "message": "SIGTERM", "progress": progress(0.7, 9)}, 2),
+        make("stopped", {"state": "stopped", "started": "2026-01-03", "ended": "2026-01-04", "message": "SIGTERM",
+                         "progress": progress(0.7, 9)}, steps=2),
         make("failed", {"state": "failed", "started": "2026-01-04", "ended": "2026-01-04", "message": "bad volume\n  where: x"}),
         make("killed", {"state": "running", "pid": 1, "started": "2026-01-01"}),
     ]
     with FileLock(running / ".lock"):
         text = status.overview(folders, lambda folder: {"done": 0.8264}[folder.name])
         one = status.describe(running)
-    assert [line.split()[0] for line in text.splitlines()] == ["run", "killed", "done", "stopped", "failed", "running", "stopped:", "failed:"]
+    assert [line.split()[0] for line in text.splitlines()] == ["run", "killed", "done", "stopped", "failed", "running", "stopped:",
+                                                               "failed:"]
     assert text.splitlines()[-2:] == ["stopped: SIGTERM", "failed: bad volume"]
     dash = "\N{EN DASH}"
     assert cells(text, "done") == {"run": "done", "state": "finished", "steps": "3/3", "done": "100 %", "left": dash, "seed": "3",
