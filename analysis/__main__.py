@@ -11,7 +11,7 @@ from clnet.errors import ClnetError
 
 ALSO = """Of several runs:
   python -m analysis compare RUN_FOLDER ... --output FOLDER [--names NAME ...]    side by side
-  python -m analysis book RUN_FOLDER ... --output FOLDER                          the paper's tables and figures
+  python -m analysis book RUN_FOLDER ... --output FOLDER [--names NAME ...]       the paper's tables and figures
   python -m analysis claims [--runs FOLDER] [--claims FILE]                       README's numbers against the runs in FOLDER"""
 
 
@@ -60,14 +60,15 @@ def _compare(arguments: list[str]) -> int:
 def _book(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m analysis book",
                                      description="The paper's tables and figures, as far as these runs make them, on one page.")
-    parser.add_argument("run_folders", type=Path, nargs="+", metavar="RUN_FOLDER", help="folders of finished runs")
+    parser.add_argument("run_folders", type=Path, nargs="*", metavar="RUN_FOLDER", help="folders of finished runs; none: the paper's alone")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where to write; new, empty, or an earlier book")
+    parser.add_argument("--names", nargs="+", metavar="NAME", help="one for each run, as of compare")
     given = parser.parse_args(arguments)
 
     def work() -> Path:
         from analysis import book
 
-        return book.build(given.run_folders, given.output)
+        return book.build(given.run_folders, given.output, given.names)
 
     return _exit_code(work, "book")
 

@@ -27,7 +27,7 @@ def book(monkeypatch):
     """A stand-in for what makes the paper's tables and figures."""
     asked = []
     monkeypatch.setitem(sys.modules, "analysis.book", double := SimpleNamespace(
-        build=lambda folders, output: asked.append((folders, output)) or Path(output) / "book.html"))
+        build=lambda folders, output, names=None: asked.append((folders, output, names)) or Path(output) / "book.html"))
     monkeypatch.setattr("analysis.book", double, raising=False)
     return asked
 
@@ -37,7 +37,7 @@ def test_the_book_is_named_where_it_lies(book, folders, tmp_path, capsys):
     assert main(["book", *map(str, folders), "--output", str(output)]) == 0
     assert capsys.readouterr().out == f"book: {output / 'book.html'}\n"
     run.book(folders, output)
-    assert capsys.readouterr().out == f"book: {output / 'book.html'}\n" and book == [(folders, output)] * 2
+    assert capsys.readouterr().out == f"book: {output / 'book.html'}\n" and book == [(folders, output, None)] * 2
 
 
 def test_settings_stand_in_the_comparison_and_on_the_terminal(folders, tmp_path, capsys):
