@@ -36,7 +36,8 @@ def run(cfg: Mapping) -> Path:
         progress.say(f"{cfg['name']}: {' -> '.join(cfg['order']['steps'])}, data={cfg['data']['name']}, seed={cfg['seed']}")
         method, tasks, tests, identities = ready(cfg, store, progress)
         if rank() == 0:
-            manifest.write(folder, manifest.collect(cfg, identities))
+            sizes = manifest.described(tasks, {name: len(test.cases) for name, test in tests.items()})
+            manifest.write(folder, manifest.collect(cfg, identities, sizes))
         evaluate = evaluation_of(cfg, store, progress)
         merge = merged_evaluation_of(cfg, evaluate) if hasattr(method, "body") else None
         tables: dict[str, list[dict]] = {"scores": [], "decoders": [], "footprint": [], "merging": []}
@@ -77,7 +78,9 @@ def ready(cfg: Mapping, store: UnitStore, progress: RunProgress):
 
 
 def probed(cfg: Mapping, method, task: Task, progress: RunProgress) -> Probed:
-    """The probe of the method's encoder on a dataset's training cases, which is also said."""
+    """The probe of the method's encoder on a dataset's training cases, which is also said. Raises UsageError if it has none to probe."""
+    if not hasattr(method, "probe"):
+        raise UsageError("this method has no general encoder to probe", where=f"method={method.name}", fix="probe=none, or method=clnet")
     found = method.probe(task, made(cfg["probe"]))
     progress.say(f"encoder on {task.dataset}: height {found.height_mm:.0f} mm off ({found.height_by_mean_mm:.0f} by the mean), "
                  f"{100 * found.tissue:.0f} % of labels named ({100 * found.tissue_by_chance:.0f} by chance)")  # fmt: skip

@@ -106,10 +106,9 @@ class _Search:
             smaller, kept, score = self._round(dense, network, masks, rate)
             accepted = 100 * (before - score) <= self.plan.max_drop_dsc_points + ROUNDING
             record["rounds"].append({"rate": rate, "dsc": score, "accepted": accepted})
-            if accepted:
-                network, masks, record["dsc_after"] = smaller, kept, score
-            if accepted == self.plan.one_shot:
+            if not accepted:
                 break
+            network, masks, record["dsc_after"] = smaller, kept, score
         return network, masks, record
 
     def _round(self, dense: LearnedDecoder, network: DecoderNetwork, masks: Masks, rate: float) -> tuple[DecoderNetwork, Masks, float]:
