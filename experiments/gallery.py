@@ -71,7 +71,7 @@ def view(
     case: PreparedCase, image_hu: np.ndarray, dsc: Mapping[str, float | None],
     label_maps: Iterable[tuple[Part, Sequence[Label], np.ndarray]], longest: int,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """The arrays of one file. image_hu: (z, y, x) on the native grid, as the label maps are; dsc: structure -> its score, where it is defined.
+    """The arrays of one file. image_hu: (z, y, x) on the native grid, as the label maps are; dsc: structure -> its score, if it is defined.
 
     Every axis keeps each n-th voxel, with the least n that leaves it `longest` voxels or fewer.
     """
