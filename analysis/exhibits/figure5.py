@@ -63,13 +63,14 @@ def figure(rows: dict[str, tuple[CaseView, list[str]]]) -> Figure:
 def _row(axes: np.ndarray, group: str, view: CaseView, names: list[str]) -> None:
     masks = {kind: {name: view.mask(kind, name) for name in names} for kind in ("reference", "predicted")}
     veiled, colours = hiding(masks["reference"]), views.colours_of(names)
-    painted = {kind: [Painted(surface(mask, view.spacing_mm), views.varied(colours[views.family(name)], index),
-                              _VEILED if name in veiled else 1.0) for index, (name, mask) in enumerate(held.items())]
+    own = views.varied(names, colours)
+    painted = {kind: [Painted(surface(mask, view.spacing_mm), own[name], _VEILED if name in veiled else 1.0) for name, mask in held.items()]
                for kind, held in masks.items()}  # fmt: skip
     for axis, (kind, azimuth, _) in zip(axes, COLUMNS, strict=False):
         draw(axis, painted[kind], azimuth)
         views.bare(axis)
-    views.rule(axes[0], 50 if np.diff(axes[0].get_xlim())[0] < 250 else 100)
+    views.alike(axes[: len(COLUMNS)])
+    views.rule(axes[0])
     scores = [score for name in names if not np.isnan(score := view.score(name))]
     absent = sum(not mask.any() for mask in masks["predicted"].values())
     words = [group, view.dataset, f"DSC {np.mean(scores):.2f}, n = {len(scores)}" if scores else "no DSC"]

@@ -20,7 +20,7 @@ from analysis.groups import Group
 from analysis.mesh import FRONT, Painted, draw, surface
 
 REFERENCE, PREDICTED, ORGAN = style.COLOURS[5], style.COLOURS[1], "0.75"
-MARGIN_MM = 25
+MARGIN_MM = 40
 MOST_ROWS = 9  # as many as the paper's figure has
 _COLUMNS = ("axial", "coronal", "reference", "predicted")
 

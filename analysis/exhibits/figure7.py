@@ -16,7 +16,7 @@ from analysis import style
 from analysis.cases import CaseView
 from analysis.exhibit import Exhibit, Made, Picture
 from analysis.exhibits import views
-from analysis.exhibits.planes import AXIAL, Plane, box_of, fullest
+from analysis.exhibits.planes import AXIAL, Plane, box_of, fullest, square
 from analysis.groups import Group
 
 PAPER = ("Liver", "V_VenaCava_I", "Eso", "Pancreas")
@@ -106,7 +106,7 @@ def _row(axes: Sequence[Axes], entries: Sequence[Entry], name: str) -> None:
     predicted = [entry.view.mask("predicted", name) for entry in entries]
     wrong = np.sum([reference ^ mask for mask in predicted], axis=0)
     z = fullest(wrong if wrong.any() else reference, AXIAL)
-    plane = Plane(first, AXIAL, z, box_of(first, [reference, *predicted], MARGIN_MM))
+    plane = Plane(first, AXIAL, z, square(first, box_of(first, [reference, *predicted], MARGIN_MM)))
     for axis, mask in zip(axes, [None, *predicted], strict=True):
         plane.show(axis)
         if mask is not None:

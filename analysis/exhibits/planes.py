@@ -36,7 +36,7 @@ class Plane:
         """The scan in grey, in the soft tissue window."""
         low, high = WINDOW_HU
         grey = np.clip((self.of(self.view.image_hu).astype(float) - low) / (high - low), 0, 1)
-        self._put(axis, np.repeat(grey[..., None], 3, axis=2), opacity)
+        self._put(axis, np.repeat(grey[..., None], 3, axis=2), opacity, "bilinear")
 
     def fill(self, axis: Axes, mask: np.ndarray, colour: object, opacity: float = 0.55) -> None:
         """The voxels of a mask (z, y, x) in colour."""
@@ -54,13 +54,13 @@ class Plane:
     def _axes(self) -> tuple[int, int]:
         return (1, 2) if self.normal == AXIAL else (0, 2)
 
-    def _put(self, axis: Axes, colour: np.ndarray, opacity: float | np.ndarray) -> None:
+    def _put(self, axis: Axes, colour: np.ndarray, opacity: float | np.ndarray, interpolation: str = "nearest") -> None:
         picture = np.dstack((colour, np.broadcast_to(opacity, colour.shape[:2])))
         (top, bottom), (left, right) = ((np.array(self.box[n]) - 0.5) * self.view.spacing_mm[n] for n in self._axes)
         if self.normal == AXIAL:
-            axis.imshow(picture, extent=(left, right, bottom, top), interpolation="nearest")
+            axis.imshow(picture, extent=(left, right, bottom, top), interpolation=interpolation)
         else:
-            axis.imshow(picture, extent=(left, right, top, bottom), interpolation="nearest", origin="lower")
+            axis.imshow(picture, extent=(left, right, top, bottom), interpolation=interpolation, origin="lower")
 
 
 def box_of(view: CaseView, masks: Iterable[np.ndarray], margin_mm: float) -> tuple[tuple[int, int], ...]:
@@ -72,6 +72,17 @@ def box_of(view: CaseView, masks: Iterable[np.ndarray], margin_mm: float) -> tup
     margin = np.ceil(margin_mm / view.spacing_mm).astype(int)
     low, high = np.maximum(places.min(0) - margin, 0), np.minimum(places.max(0) + 1 + margin, together.shape)
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def square(view: CaseView, box: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """A box widened to be as long in y as in x, as far as the grid reaches."""
+    side_mm = max((high - low) * mm for (low, high), mm in zip(box[1:], view.spacing_mm[1:], strict=True))
+    ends = [box[0]]
+    for (low, high), mm, size in zip(box[1:], view.spacing_mm[1:], view.image_hu.shape[1:], strict=True):
+        length = min(round(side_mm / mm), size)
+        start = min(max((low + high - length) // 2, 0), size - length)
+        ends.append((start, start + length))
+    return tuple(ends)
 
 
 def fullest(counts: np.ndarray, normal: int) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -66,9 +68,14 @@ def colours_of(names: Iterable[str]) -> dict[str, tuple[float, float, float]]:
     return {name: cycle[index % len(cycle)] for index, name in enumerate(families)}
 
 
-def varied(colour: tuple[float, float, float], index: int) -> tuple[float, float, float]:
-    """Every second one a little lighter, so that neighbours of a family are told apart."""
-    return sns.light_palette(colour, 5)[3] if index % 2 else colour
+def varied(names: Sequence[str], colours: Mapping[str, tuple]) -> dict[str, tuple[float, float, float]]:
+    """Structure -> its family's colour, every second one a little lighter, so that neighbours are told apart."""
+    found, counts = {}, Counter()
+    for name in names:
+        own = family(name)
+        found[name] = sns.light_palette(colours[own], 5)[3] if counts[own] % 2 else colours[own]
+        counts[own] += 1
+    return found
 
 
 def stand_in(run: Run) -> str:
@@ -83,12 +90,21 @@ def bare(axis: Axes) -> None:
     axis.spines[:].set_visible(False)
 
 
-def rule(axis: Axes, length_mm: float) -> None:
-    """A bar of a length at the lower left corner of an axis whose units are mm."""
-    (left, _), (low, high) = axis.get_xlim(), axis.get_ylim()
-    y = low - 0.04 * (high - low)
-    axis.plot([left, left + length_mm], [y, y], color="0.2", linewidth=1.5, solid_capstyle="butt", clip_on=False)
-    axis.text(left, y - 0.02 * (high - low), f"{length_mm:g} mm", fontsize=6.5, color="0.2", va="top")
+def alike(axes: Sequence[Axes]) -> None:
+    """Give axes whose units are mm the same width and height, each about its own centre, so that all are to the same scale."""
+    ends = np.array([[axis.get_xlim(), axis.get_ylim()] for axis in axes])
+    centres, half = ends.mean(2), np.ptp(ends, axis=2).max(0) / 2
+    for axis, (x, y) in zip(axes, centres, strict=True):
+        axis.set(xlim=(x - half[0], x + half[0]), ylim=(y - half[1], y + half[1]))
+
+
+def rule(axis: Axes) -> None:
+    """A bar of 50 or 100 mm under the lower left corner of an axis whose units are mm."""
+    (left, right), (low, _) = axis.get_xlim(), axis.get_ylim()
+    length_mm = 50 if right - left < 250 else 100
+    axis.plot([left, left + length_mm], [low, low], color="0.2", linewidth=1.5, solid_capstyle="butt", clip_on=False, scalex=False,
+              scaley=False)  # fmt: skip
+    axis.annotate(f"{length_mm} mm", (left, low), (0, -3), textcoords="offset points", fontsize=6.5, color="0.2", va="top")
 
 
 def in_groups(run: Run, names: Iterable[str]) -> dict[str, list[str]]:
