@@ -1,7 +1,7 @@
 """One folder a run, named by what was asked for, so that the same command finds it again; locked while a process works in it.
 
     config.yaml    the resolved configuration     status.json    running, finished, stopped or failed, and why; how far it is
-    manifest.json, scores.csv, decoders.csv, footprint.csv, merging.csv, model/, report/
+    manifest.json, scores.csv, decoders.csv, footprint.csv, merging.csv, model/, cases/, report/
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from clnet.units import canonical, rank
 NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "resume", "name", "paths*", "launcher*", "logger*", "experiment",
                 "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
                 "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator", "trainer.strategy",
-                "trainer.checkpoint_every_epochs")
+                "trainer.checkpoint_every_epochs", "gallery*")
 _LONGEST_NAME = 100
 _LOCK_S = 1.0  # to wait for a lock: who asks for a run's state holds it for a moment
 
