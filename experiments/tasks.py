@@ -14,7 +14,7 @@ from clnet.learn.probe import Probed
 from clnet.learn.progress import RunProgress
 from clnet.types import Task
 from clnet.units import UnitStore, rank
-from experiments import manifest, results, runfolder
+from experiments import gallery, manifest, results, runfolder
 from experiments.mirror import mirror
 from experiments.pipeline import (
     Preparation,
@@ -32,7 +32,7 @@ from experiments.pipeline import (
 def run(cfg: Mapping) -> Path:
     """Learn the order's datasets one after the other, evaluate after every step, write the tables. Returns the run folder."""
     with runfolder.claim(Path(cfg["paths"]["run"]), cfg) as folder:
-        progress, store = RunProgress(), UnitStore(Path(cfg["paths"]["units"]))
+        progress, store = RunProgress(listener=runfolder.progress_note(folder)), UnitStore(Path(cfg["paths"]["units"]))
         progress.say(f"{cfg['name']}: {' -> '.join(cfg['order']['steps'])}, data={cfg['data']['name']}, seed={cfg['seed']}")
         method, tasks, tests, identities = ready(cfg, store, progress)
         if rank() == 0:
@@ -64,6 +64,7 @@ def run(cfg: Mapping) -> Path:
                          f"(trained {snapshot.seconds:.0f} s, evaluated {time.monotonic() - began:.0f} s)")  # fmt: skip
         if rank() == 0:
             method.save(folder / "model")
+            gallery.write(folder, rows, snapshot, tests, (merge or evaluate).label_maps, **cfg["gallery"])
             mirror(cfg, folder, tables["scores"])
     return folder
 
