@@ -46,6 +46,7 @@ class LotteryTicket:
 
     rates_percent: shares removed round by round, of the weights and biases of all convolutions. max_drop_dsc_points: a round whose
     validation DSC, the mean inside the `percentiles`, lies further below the unpruned decoder's is taken back and ends the search.
+    fallback_percent: a lower rate that is tried once where the first round fails; None: the decoder then stays unpruned.
     round, recovery: the trainings of a round and after the last one, whose epochs have the steps of the pruned decoder's own lesson
     where they say 0; steps_growth: a round at rate T has 1 + growth * T times as many; lr_exponent: its learning rate goes with
     (1 - T)^-exponent, and is `round`'s in the first one.
@@ -61,6 +62,7 @@ class LotteryTicket:
     percentiles: tuple[float, float] = (5.0, 95.0)
     steps_growth: float = 1.0
     lr_exponent: float = 0.0
+    fallback_percent: float | None = None
     update_step_percent: float | None = None
     update_rounds: int = 0
 
@@ -80,11 +82,15 @@ class LotteryTicket:
 def lottery_ticket(rates_percent: Sequence[float], round: Mapping, recovery: Mapping, optimizer: Callable, **values) -> LotteryTicket:
     """The plan out of plain values; a training may leave out its steps per epoch.
 
-    Raises UsageError for rates that do not rise from above 0 to below 100.
+    Raises UsageError for rates that do not rise from above 0 to below 100, and for a fallback that is not below them.
     """
     rates = tuple(float(rate) for rate in rates_percent)
     if not rates or list(rates) != sorted(set(rates)) or rates[0] <= 0 or rates[-1] >= 100:
         raise UsageError("pruning rates must rise from above 0 to below 100", where="pruning.rates_percent", found=list(rates))
+    fallback = values.get("fallback_percent")
+    if fallback is not None and not 0 < fallback < rates[0]:
+        raise UsageError("the fallback must lie below the first rate", where="pruning.fallback_percent", found=fallback,
+                         expected=f"between 0 and {rates[0]:g}")  # fmt: skip
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     trainings = (Training(optimizer=optimizer, **{"steps_per_epoch": 0, **plain}) for plain in (round, recovery))
     return LotteryTicket(rates, *trainings, **values)

@@ -122,6 +122,20 @@ def test_the_search_stops_at_the_first_drop_beyond_one_point(bench, monkeypatch,
         assert learned.ticket.dsc_after == learned.ticket.dsc_before == 0.5
 
 
+@pytest.mark.parametrize("drops,rounds,rate", [([1.1, 1.0], 2, 0.5), ([1.1, 1.1], 2, 0), ([1.0, 1.1], 2, 0.8), ([0.0, 0.0], 2, 0.9)])
+def test_a_lower_rate_is_tried_once_where_the_first_round_fails(bench, monkeypatch, drops, rounds, rate):
+    """80 and 90 %, 50 % if 80 fails: then nothing follows, and a failure at 90 % goes back to 80."""
+    scores = iter([0.5, *(0.5 - drop / 100 for drop in drops)])
+    monkeypatch.setattr(tickets._Search, "score", lambda self, network: next(scores, 0.5))
+    learned = bench("a", rates=(80, 90), fallback_percent=50, max_drop_dsc_points=1.0).ticket()
+    assert learned.ticket.rate == pytest.approx(rate, abs=1e-3) and learned.ticket.rounds == rounds
+
+
+def test_the_fallback_lies_below_the_first_rate():
+    with pytest.raises(UsageError, match="below the first"):
+        lottery_ticket([80, 90], PLAN["round"], PLAN["recovery"], SGD, fallback_percent=80)
+
+
 def test_kept_weights_are_rewound_to_the_end_of_the_warm_up(bench):
     own, warm = bench("a"), bench("b")
     own.lesson = replace(own.lesson, training=replace(own.lesson.training, balance=(0.0, 0.0)))
