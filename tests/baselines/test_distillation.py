@@ -34,6 +34,6 @@ def test_ilt_holds_the_deepest_features(baseline, tasks):
     changed = known._replace(encoder=[*known.encoder[:-1], (known.encoder[-1] + 3.0).detach().requires_grad_()])
     loss = own.objective(given, targets, {})
     nothing = {}
-    for key, target in targets.items():
+    for key in targets:
         nothing |= {f"target/{key}": torch.zeros(1, 8, 8, 8, dtype=torch.uint8), f"valid/{key}": torch.tensor([False])}
     assert float(loss(changed, known, nothing, 0.0).detach()) == pytest.approx(2.0 * 9.0, rel=1e-4)
