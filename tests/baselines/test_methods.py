@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.csclip import CSCLIP
 from baselines.finetune import Finetune
 from baselines.ilt import ILT
 from baselines.joint import Joint
@@ -16,6 +17,7 @@ from baselines.mib import MiB
 from baselines.multitalent import MultiTalent
 from baselines.nnunet import NnUNet
 from baselines.plop import PLOP
+from baselines.prompted import UNetBackbone
 from baselines.training import UNetTraining
 from clnet.errors import UsageError
 
@@ -24,6 +26,7 @@ ONE_NETWORK = {
     "ilt": partial(ILT, distillation_weight=100.0, feature_weight=100.0), "mib": partial(MiB, distillation_weight=10.0),
     "plop": partial(PLOP, pod_factor=1e-3, logits_factor=5e-4, scales=(1, 2), pooled_axes=1, threshold_batches=2),
     "multitalent": partial(MultiTalent),
+    "csclip": partial(CSCLIP, backbone="unet", backbones={"unet": UNetBackbone}, embedding="text", hidden=16, pseudo_labels="hard"),
 }  # fmt: skip
 
 
@@ -138,7 +141,7 @@ def test_joint_training_takes_all_at_once(baseline, tasks):
     assert len(method.learned.space.structures) == 5 and method.hashes().keys() == {"network"}
 
 
-@pytest.mark.parametrize("name", ["multitalent"])
+@pytest.mark.parametrize("name", ["multitalent", "csclip"])
 def test_sigmoids_learn_all_at_once_too(baseline, tasks, name):
     method = baseline(ONE_NETWORK[name].func, **ONE_NETWORK[name].keywords)
     method.announce(tasks, together=True)
