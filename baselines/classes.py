@@ -31,7 +31,7 @@ class ClassSpace:
         known = tuple(dict.fromkeys([*self.structures, *(name for label in labels for name in label.structures)]))
         inside = {name: list(inner) for name, inner in self.inside.items()}
         for outer in labels:
-            inner = [name for label in labels if _lies_in(label, outer) for name in label.structures]
+            inner = [name for label in labels if lies_in(label, outer) for name in label.structures]
             for name in outer.structures if inner else ():
                 inside[name] = list(dict.fromkeys([*inside.get(name, []), *inner]))
         space = ClassSpace(known, {name: tuple(inner) for name, inner in inside.items()}, self.taught)
@@ -43,6 +43,16 @@ class ClassSpace:
         named = {name for other in labels if other is not label for name in other.structures}
         inner = [name for own in label.structures for name in self.inside.get(own, ()) if name not in named]
         return tuple(dict.fromkeys((*label.structures, *(name for name in inner if name in self.structures))))
+
+    def described(self) -> dict:
+        """As plain JSON."""
+        return {"structures": self.structures, "inside": self.inside, "taught": [(label.name, label.structures) for label in self.taught]}
+
+    @classmethod
+    def remembered(cls, told: Mapping) -> ClassSpace:
+        """What `described` told. Raises KeyError, ValueError or TypeError where it is not that."""
+        taught = tuple(Label(label, tuple(structures)) for label, structures in told["taught"])
+        return cls(tuple(told["structures"]), {outer: tuple(inner) for outer, inner in told["inside"].items()}, taught)
 
     def channels(self, structures: Iterable[str]) -> Channels:
         """Their channels."""
@@ -97,6 +107,6 @@ class AnnotatedTarget(DecoderTarget):
         return (tuple(channel for channel in background if (channel,) not in alone), *labelled, *alone)
 
 
-def _lies_in(inner: Label, outer: Label) -> bool:
+def lies_in(inner: Label, outer: Label) -> bool:
     """Whether a label's voxels are some of the other's, as the dataset defines them."""
     return any(mine and set(mine) < set(theirs) for mine, theirs in ((inner.values, outer.values), (inner.files, outer.files)))

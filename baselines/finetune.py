@@ -7,3 +7,5 @@ from baselines.incremental import Incremental
 
 class Finetune(Incremental):
     """Each dataset is learned by ordinary Dice and cross-entropy; where it labels nothing, earlier structures become background."""
+
+    taught = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from baselines.classes import ClassSpace
 from baselines.method import STEP_COST, LearnedNetwork, UNetMethod
 from baselines.prediction import parts_of, predictor_of
 from clnet.learn.predictor import Predictor
@@ -25,14 +24,20 @@ class Incremental(UNetMethod):
 
     def announce(self, tasks: Sequence[Task], together: bool = False) -> None:
         """Tell the progress line what lies ahead."""
+        if together:
+            self.shop.progress.plan(f"network on {len(tasks)} datasets", STEP_COST * self.first.training.steps)
+            return
         for number, task in enumerate(tasks):
             self.shop.progress.plan(f"network on {task.dataset}", STEP_COST * (self.later if number else self.first).training.steps)
 
     def learn(self, task: Task) -> None:
         """Train the network on a dataset; it sees no other."""
+        self._learn([task], self.learned)
+
+    def _learn(self, tasks: Sequence[Task], before: LearnedNetwork | None) -> None:
         self.shop.spent.clear()
-        space = self.learned.space if self.learned else ClassSpace()
-        self.learned, self.updated = self.learned_by(self.curriculum([task], space, self.learned)), (NETWORK,)
+        space = before.space if before else self.no_classes
+        self.learned, self.updated = self.learned_by(self.curriculum(tasks, space, before)), (NETWORK,)
 
     def parts(self) -> list[Part]:
         """The softmax over all classes, and a part for every structure that has others inside."""

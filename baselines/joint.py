@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from baselines.classes import ClassSpace
-from baselines.incremental import NETWORK, Incremental
-from baselines.method import STEP_COST
+from baselines.incremental import Incremental
 from clnet.errors import UsageError
 from clnet.types import Task
 
@@ -17,15 +15,10 @@ class Joint(Incremental):
     Each dataset is drawn as often as any other. Needs scenario=universal: a continual learner may not see earlier data.
     """
 
-    def announce(self, tasks: Sequence[Task], together: bool = False) -> None:
-        """Tell the progress line what lies ahead."""
-        self.shop.progress.plan(f"network on {len(tasks)} datasets", STEP_COST * self.first.training.steps)
-
     def learn(self, task: Task) -> None:
         """Refused: raises UsageError."""
         raise UsageError("joint training needs all datasets at once", where="method=joint", fix="scenario=universal")
 
     def learn_together(self, tasks: Sequence[Task]) -> None:
         """Train the network on all of them."""
-        self.shop.spent.clear()
-        self.learned, self.updated = self.learned_by(self.curriculum(tasks, ClassSpace())), (NETWORK,)
+        self._learn(tasks, None)

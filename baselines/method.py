@@ -27,7 +27,7 @@ from clnet.learn.target import DecoderTarget, Variants
 from clnet.learn.workshop import Workshop, number_of
 from clnet.model.shape import NetworkShape
 from clnet.model.weights import load_weights, save_weights, weights_sha256
-from clnet.types import Footprint, Label, Task
+from clnet.types import Footprint, Task
 from clnet.units import UnitStore, rank
 
 STEP_COST = 3.0  # of a training step, in those of a decoder on a frozen encoder, which the progress line counts in
@@ -74,10 +74,14 @@ class UNetMethod:
     first: lesson of a network that begins with random weights; later: of one that goes on from another; width: features of the finest
     decoder block (None: as many as the encoder's); validation_share: of each dataset's training cases, which nothing learns from, as in
     CL-Net; settings: plain configuration that identifies units. Subclasses say by `objective` what a later lesson minimises, and by
-    `settings_of_own` which of their arguments change that; a first lesson is the same for all of them, and so is its unit.
+    `settings_of_own` which of their arguments change that; a first lesson is the same for all of them, and so is its unit, but for those
+    with a first lesson `of_own`.
     """
 
     balanced = False  # how rows of new classes begin, see `take_over`
+    of_own = False  # whether the first lesson minimises `objective` too
+    taught = True  # whether later lessons ask the network before
+    no_classes = ClassSpace()
 
     def __init__(
         self, *, registry: Registry, shape: NetworkShape, width: int | None, first: Lesson, later: Lesson, augmentation: Augmentation,
@@ -106,6 +110,18 @@ class UNetMethod:
         """
         return segmentation(targets)
 
+    def grown(self, space: ClassSpace, task: Task) -> ClassSpace:
+        """The classes with those of a task."""
+        return space.grown(task.labels)
+
+    def targets(self, given: Curriculum) -> dict[str, DecoderTarget]:
+        """Batch key -> what the cases teach."""
+        return given.space.targets({task.dataset: task.labels for task in given.tasks}, given.cases, self.apart(given))
+
+    def dataset_weights(self, given: Curriculum) -> dict[str, float] | None:
+        """How often each dataset is drawn, see `PatchSampler`; None: its targets decide."""
+        return None
+
     def apart(self, given: Curriculum) -> Channels:
         """Channels that are no background where a dataset has no label for them: by default those of earlier classes."""
         return tuple(channel for channel in given.old if channel not in given.labelled)
@@ -118,14 +134,16 @@ class UNetMethod:
         """Over all training cases with a label of their dataset, its classes those of `space` and of the tasks."""
         cases = []
         for task in tasks:
-            space, named = space.grown(task.labels), {label.name for label in task.labels}
+            space, named = self.grown(space, task), {label.name for label in task.labels}
             cases += [case for case in self.shop.cases([task])[0] if case.annotated & named]
         return Curriculum(tuple(tasks), tuple(cases), space, before)
 
     def learned_by(self, given: Curriculum) -> LearnedNetwork:
         """The network, built where it is not there yet."""
         plain, before = self.shop.settings["method"], given.before
-        own = {"later": plain["later"], "method": plain["_target_"], **self.settings_of_own} if before else {"first": plain["first"]}
+        own = {"later": plain["later"]} if before else {"first": plain["first"]}
+        if before or self.of_own:
+            own |= {"method": plain["_target_"], **self.settings_of_own}
         identity = self.shop.identity((), given.tasks, network=own, start=before.identity if before else None,
                                       structures=given.space.structures, labels=[task.labels for task in given.tasks])  # fmt: skip
         folder = self.shop.built("network", identity, lambda place: self._train(given, place), given.title)
@@ -135,16 +153,18 @@ class UNetMethod:
         network, teacher = self.shop.made(lambda: self._new(given.space), "network"), None
         if given.before:
             teacher = self.loaded(given.before)
-            take_over(teacher, network, self.balanced)
+            self.take_over(teacher, network)
         lesson = self.later if given.before else self.first
-        targets = given.space.targets({task.dataset: task.labels for task in given.tasks}, given.cases, self.apart(given))
+        targets = self.targets(given)
         seed = [self.shop.seed, number_of(given.title)]
         sampling = replace(lesson.sampling, decoders_per_step=None)  # which are targets here, of one network
-        batches = TrainingBatches(given.cases, targets, sampling, self.shop.intensity, self.shop.augmentation, seed)
-        objective = segmentation(targets)
+        weights = self.dataset_weights(given)
+        batches = TrainingBatches(given.cases, targets, sampling, self.shop.intensity, self.shop.augmentation, seed, weights)
         if teacher is not None:
             objective = self.objective(given, targets, self._studied(given, teacher, batches, folder))
-        module = UNetTraining(network, objective, lesson.training, teacher)
+        else:
+            objective = self.objective(given, targets, {}) if self.of_own else segmentation(targets)
+        module = UNetTraining(network, objective, lesson.training, teacher if self.taught else None)
         fit(module, batches, self.shop.trainer, folder, self.shop.progress, given.title, STEP_COST)
         if rank() == 0:
             save_weights(network, folder / "network.safetensors")
@@ -154,6 +174,10 @@ class UNetMethod:
         if not note.exists():
             write_json(note, self.studied(given, teacher.eval(), batches))
         return json.loads(note.read_text())
+
+    def take_over(self, old: UNet, new: UNet) -> None:
+        """Give a network that has just been made the weights of one with fewer classes."""
+        take_over(old, new, self.balanced)
 
     def _new(self, space: ClassSpace) -> UNet:
         return UNet(self.shape, self.shop.intensity.channels, len(space.structures) + 1, self.width)
@@ -181,13 +205,15 @@ class UNetMethod:
         folder.mkdir(parents=True, exist_ok=True)
         for name, learned in networks.items():
             save_weights(self.loaded(learned), folder / f"{name}.safetensors")
-        write_json(folder / "method.json", {name: _described(learned) for name, learned in networks.items()})
+        told = {name: {"identity": learned.identity, **learned.space.described()} for name, learned in networks.items()}
+        write_json(folder / "method.json", told)
 
     def load_networks(self, folder: Path) -> dict[str, LearnedNetwork]:
         """What `save_networks` wrote. Raises DataError where the description is missing or damaged."""
         try:
             told = json.loads((folder / "method.json").read_text())
-            return {name: _remembered(own, folder / f"{name}.safetensors") for name, own in told.items()}
+            spaces = {name: self.no_classes.remembered(own) for name, own in told.items()}
+            return {name: LearnedNetwork(folder / f"{name}.safetensors", own["identity"], spaces[name]) for name, own in told.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError("no trained model", where=folder, found=error, fix="name the folder of a finished run: run=PATH") from error
 
@@ -196,15 +222,3 @@ def segmentation(targets: Mapping[str, DecoderTarget]) -> Objective:
     """Deeply supervised Dice (of the labels) and cross-entropy: mean over the samples, each by the target of what its case annotates."""
     variants = Variants(targets)
     return lambda student, teacher, batch, balance: variants.loss(student.logits, batch, balance)
-
-
-def _described(learned: LearnedNetwork) -> dict:
-    space = learned.space
-    return {"identity": learned.identity, "structures": space.structures, "inside": space.inside,
-            "taught": [(label.name, label.structures) for label in space.taught]}  # fmt: skip
-
-
-def _remembered(told: Mapping, file: Path) -> LearnedNetwork:
-    inside = {outer: tuple(inner) for outer, inner in told["inside"].items()}
-    taught = tuple(Label(label, tuple(structures)) for label, structures in told["taught"])
-    return LearnedNetwork(file, told["identity"], ClassSpace(tuple(told["structures"]), inside, taught))

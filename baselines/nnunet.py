@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from baselines.classes import ClassSpace
 from baselines.method import STEP_COST, LearnedNetwork, UNetMethod
 from baselines.prediction import parts_of, predictor_of
 from clnet.data.store import PreparedCase
@@ -31,7 +30,7 @@ class NnUNet(UNetMethod):
     def learn(self, task: Task) -> None:
         """Train the dataset's specialist."""
         self.shop.spent.clear()
-        self.specialists[task.dataset] = self.learned_by(self.curriculum([task], ClassSpace()))
+        self.specialists[task.dataset] = self.learned_by(self.curriculum([task], self.no_classes))
         self.updated = (task.dataset,)
 
     def learn_together(self, tasks: Sequence[Task]) -> None:

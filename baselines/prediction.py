@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from torch import Tensor
@@ -17,6 +17,8 @@ from clnet.model.block import with_fast_layout
 from clnet.types import Label, Part
 from clnet.units import key_of
 
+Outputs = Sequence[tuple[Label, Channels]]
+
 
 def parts_of(space: ClassSpace, identity: str, shop: Workshop, dataset: str | None = None) -> list[Part]:
     """The softmax, and a part for every structure that has others inside. dataset: the only one that they are scored on."""
@@ -28,21 +30,24 @@ def parts_of(space: ClassSpace, identity: str, shop: Workshop, dataset: str | No
     return parts
 
 
-def predictor_of(network: UNet, space: ClassSpace, parts: Sequence[Part], shop: Workshop) -> Predictor:
-    """What predicts `parts` of a scan, by one pass of the network a window."""
+def predictor_of(
+    network: UNet, space: ClassSpace, parts: Sequence[Part], shop: Workshop,
+    probabilities: Callable[[Tensor, Outputs], Tensor] | None = None,
+) -> Predictor:  # fmt: skip
+    """What predicts `parts` of a scan, by one pass of the network a window. probabilities: see `softmax_probabilities`, the default."""
     network = with_fast_layout(network, shop.device).eval().requires_grad_(False)
-    outputs, channels = space.outputs(), len(space.structures) + 1
+    outputs, probabilities = space.outputs(), probabilities or softmax_probabilities
 
     def logits(image: Tensor) -> Tensor:
         return network(image).logits[0]
 
-    networks = [PartNetwork(part, partial(probabilities, own=outputs[part.name.partition("@")[0]], channels=channels)) for part in parts]
+    networks = [PartNetwork(part, partial(probabilities, own=outputs[part.name.partition("@")[0]])) for part in parts]
     shop.trainer.use_threads()
     return partial(predict_parts, encoder=logits, networks=networks, windows=shop.windows, intensity=shop.intensity, device=shop.device)
 
 
-def probabilities(logits: Tensor, own: Sequence[tuple[Label, Channels]], channels: int) -> Tensor:
+def softmax_probabilities(logits: Tensor, own: Outputs) -> Tensor:
     """(batch, 1 + label, z, y, x): of everything else, then of each label, the sum over its channels."""
     known = {channel for _, group in own for channel in group}
-    rest = tuple(channel for channel in range(channels) if channel not in known)
+    rest = tuple(channel for channel in range(logits.shape[1]) if channel not in known)
     return marginal_log_probability(logits, (rest, *(group for _, group in own))).exp()

@@ -29,7 +29,10 @@ class UNetTraining(WatchedTraining):
             with_fast_layout(module, self.device)
 
     def configure_optimizers(self):
-        optimizer, schedule = self.settings.build(self.network.decoder.parameters(), self.network.encoder.parameters())
+        encoder = list(self.network.encoder.parameters())
+        own = {id(parameter) for parameter in encoder}
+        others = [parameter for parameter in self.network.parameters() if id(parameter) not in own]
+        optimizer, schedule = self.settings.build(others, encoder)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.csclip import CSCLIP
 from baselines.finetune import Finetune
 from baselines.ilt import ILT
 from baselines.joint import Joint
 from baselines.lwf import LwF
 from baselines.mib import MiB
+from baselines.multitalent import MultiTalent
 from baselines.nnunet import NnUNet
 from baselines.plop import PLOP
+from baselines.prompted import UNetBackbone
 from baselines.training import UNetTraining
 from clnet.errors import UsageError
 
@@ -22,6 +25,8 @@ ONE_NETWORK = {
     "finetune": partial(Finetune), "lwf": partial(LwF, distillation_weight=100.0),
     "ilt": partial(ILT, distillation_weight=100.0, feature_weight=100.0), "mib": partial(MiB, distillation_weight=10.0),
     "plop": partial(PLOP, pod_factor=1e-3, logits_factor=5e-4, scales=(1, 2), pooled_axes=1, threshold_batches=2),
+    "multitalent": partial(MultiTalent),
+    "csclip": partial(CSCLIP, backbone="unet", backbones={"unet": UNetBackbone}, embedding="text", hidden=16, pseudo_labels="hard"),
 }  # fmt: skip
 
 
@@ -91,15 +96,16 @@ def test_a_kill_changes_nothing(own, tasks, monkeypatch):
     assert kills >= 2 and again.hashes() == whole.hashes()
 
 
-def test_the_first_step_is_shared_and_later_ones_differ(baseline, tasks):
-    first, second = set(), set()
+def test_the_first_step_of_one_softmax_is_shared_and_all_later_ones_differ(baseline, tasks):
+    first, second, alone = set(), set(), 0
     for kind in ONE_NETWORK.values():
         method = baseline(kind.func, "together", **kind.keywords)
         method.learn(tasks[0])
         first.add(method.learned.identity)
+        alone += method.of_own
         method.learn(tasks[1])
         second.add(method.learned.identity)
-    assert len(first) == 1 and len(second) == len(ONE_NETWORK)
+    assert len(first) == 1 + alone and len(second) == len(ONE_NETWORK)
 
 
 def test_the_teacher_does_not_learn(own, tasks):
@@ -133,6 +139,15 @@ def test_joint_training_takes_all_at_once(baseline, tasks):
     method.announce(tasks, together=True)
     method.learn_together(tasks)
     assert len(method.learned.space.structures) == 5 and method.hashes().keys() == {"network"}
+
+
+@pytest.mark.parametrize("name", ["multitalent", "csclip"])
+def test_sigmoids_learn_all_at_once_too(baseline, tasks, name):
+    method = baseline(ONE_NETWORK[name].func, **ONE_NETWORK[name].keywords)
+    method.announce(tasks, together=True)
+    method.learn_together(tasks)
+    assert {label.name for part in method.parts() for label in part.labels} == {label.name for task in tasks for label in task.labels}
+    assert list(method.predictor(method.parts())(tasks[2].cases[0]))
 
 
 def test_thresholds_are_medians_of_the_teachers_entropy(baseline, tasks):
