@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -93,11 +94,15 @@ def latex(table: Table) -> str:
                       r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def html(table: Table) -> str:
-    """A <table> with its title and notes."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
-    rows = "".join(f"<tr{' class=summary' if index in table.summary_rows else ''}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row)
-                   + "</tr>\n" for index, row in enumerate(table.rows))
+def html(table: Table, links: Mapping[str, str] | None = None) -> str:
+    """A <table> with its title and notes; a cell whose whole text is a key of `links` leads to the address behind it."""
+    def cell(text: str) -> str:
+        address = (links or {}).get(text)
+        return f"<td><a href='{escape(address)}'>{escape(text)}</a></td>" if address else f"<td>{escape(text)}</td>"
+
+    head = "".join(f"<th>{escape(text)}</th>" for text in table.header)
+    rows = "".join(f"<tr{' class=summary' if index in table.summary_rows else ''}>" + "".join(map(cell, row)) + "</tr>\n"
+                   for index, row in enumerate(table.rows))
     notes = "".join(f"<p class=note>{escape(note)}</p>" for note in table.notes)
     return (f"<h3 id={escape(table.name)}>{escape(table.title)}</h3>\n<div class=scroll><table><thead><tr>{head}</tr></thead>\n"
             f"<tbody>{rows}</tbody></table></div>{notes}\n")
