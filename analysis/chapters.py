@@ -58,6 +58,6 @@ def index_table(chapters: Sequence[Chapter]) -> Table:
 def _names(made: Made, name: str) -> bool:
     word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
     texts = [text for table in made.tables for text in (table.title, *table.header, *table.notes, *(cell for row in table.rows for cell in row))]
-    texts += [text for table in made.tables for column in table.data.select_dtypes("object") for text in table.data[column].map(str)]
+    texts += [text for table in made.tables for column in table.data.select_dtypes(exclude="number") for text in table.data[column].map(str)]
     texts += [picture.caption for picture in made.pictures]
     return any(map(word.search, texts))
