@@ -46,6 +46,12 @@ def final_mean(scores: pd.DataFrame, stage: str | None = None) -> pd.Series:
     return by_step(by_structure(learned, stage or main_stage(scores))).iloc[-1]
 
 
+def final_rows(scores: pd.DataFrame, stage: str | None = None) -> pd.DataFrame:
+    """The rows of one stage (by default the final one) after the last step, of the datasets that the order learned."""
+    return scores[scores["dataset"].isin(learned_at(scores)) & (scores["step"] == scores["step"].max())
+                  & (scores["stage"] == (stage or main_stage(scores)))]
+
+
 def _pooled(structures: pd.DataFrame, levels: list[str]) -> pd.DataFrame:
     groups = structures.groupby(level=levels, sort=False)
     columns = {}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from analysis import paper
 from analysis.aggregate import by_dataset, by_step, by_structure
 from analysis.columns import STATUSES, VALUES
-from analysis.continual import METRICS
+from analysis.continual import METRICS, Metric
 from analysis.load import Run
-from analysis.matrix import score_matrix
+from analysis.matrix import ScoreMatrix, score_matrix
 from analysis.render import DASH, Table, number
 
 NAMES = {"dsc": "DSC", "asd_mm": "ASD (mm)", "hd95_mm": "HD95 (mm)", "nsd": "NSD"}
@@ -17,6 +19,10 @@ LEGEND = ("n: cases in the mean (in the last row structures). missed: nothing pr
           "fp: predicted where the reference is empty.")
 STAGE_LEGEND = {"merged": "merged: after merging the outputs of all decoders; a run's results.",
                 "premerge": "premerge: each output on its own, as it was predicted."}
+METRIC_LEGEND = ("R[i,j]: score on task j after step i, T the last step, R[j,j] the score when j was learned; n: terms in the mean (tasks; "
+                 "for AIA steps, for all pairs those of a task and a step), undefined ones left out. By dataset: R is the mean over its "
+                 "structures. By structure: each (dataset, structure) pair from the step in which it has a head. -ASD: negated, so that "
+                 "higher is better.")
 COMPACT_LEGEND = LEGEND.replace("n: ", "n4: four ", 1).replace("missed: ", "m1: one missed, ").replace("fp: ", "f1: one ")
 
 
@@ -121,27 +127,35 @@ def status_table(run: Run, stage: str | None = None) -> Table:
                  pd.DataFrame(rows, columns=list(header)).assign(stage=stage))
 
 
-def continual_table(run: Run) -> Table:
-    """Average accuracy, forgetting, backward transfer and learning accuracy, by dataset and by structure, for DSC and negated ASD."""
+def continual_table(run: Run, metrics: Sequence[Metric] = METRICS) -> Table:
+    """The continual-learning metrics, by dataset and by structure, for DSC and negated ASD, before and after merging."""
     stages = run.stages
     views = [(value, by) for value in ("dsc", "asd_mm") for by in ("dataset", "structure")]
     rows, data = [], []
     for stage in stages:
         matrices = [score_matrix(run.scores, value, by, stage) for value, by in views]
-        for metric in METRICS:
+        for metric in metrics:
             cells = []
             for matrix, (value, by) in zip(matrices, views, strict=True):
-                score = metric.function(matrix.values, matrix.learned)
-                count = int(pd.notna(metric.terms(matrix.values, matrix.learned)).sum())
-                cells.append(f"{number(score, 2 if value.endswith('_mm') else 3)} (n={count})" if count else DASH)
-                data.append({"metric": metric.name, "stage": stage, "value": value, "by": by, "score": score, "tasks": count,
-                             "formula": metric.formula, "source": metric.source})
+                score, count = measured(metric, matrix, value)
+                cells.append(metric_cell(score, count, value))
+                data.append({"metric": metric.name, "stage": stage, "value": value, "by": by, "score": score, "terms": count,
+                             "terms_are": metric.unit, "formula": metric.formula, "source": metric.source})
             rows.append((metric.name if len(stages) == 1 else f"{metric.name}, {stage}", *cells))
-    notes = [f"{metric.name}: {metric.formula}. Source: {metric.source}." for metric in METRICS]
-    notes.append("R[i,j]: score on task j after step i, T the last step, R[j,j] the score when j was learned; n: tasks in the mean, "
-                 "undefined ones left out. By dataset: R is the mean over its structures. By structure: each (dataset, structure) pair "
-                 "from the step in which it has a head. -ASD: negated, so that higher is better.")
+    notes = [metric.note() for metric in metrics] + [METRIC_LEGEND]
     notes += ["One step: forgetting and backward transfer are undefined."] if len(run.trained_on) == 1 else []
     title = "Continual learning" if len(stages) > 1 else f"Continual learning, {stages[0]}"
     return Table("continual", title, ("metric", "DSC by dataset", "DSC by structure", "-ASD mm by dataset", "-ASD mm by structure"),
                  tuple(rows), pd.DataFrame(data), tuple(notes))
+
+
+def measured(metric: Metric, matrix: ScoreMatrix, value: str) -> tuple[float, int]:
+    """A metric of a run's matrix and how many terms it is made of; (NaN, 0) where it is undefined or not meant for `value`."""
+    if metric.bounded and value.endswith("_mm"):
+        return float("nan"), 0
+    return metric.function(matrix.values, matrix.learned), int(pd.notna(metric.terms(matrix.values, matrix.learned)).sum())
+
+
+def metric_cell(score: float, count: int, value: str) -> str:
+    """`0.853 (n=5)`; an en dash where the metric is undefined."""
+    return f"{number(score, 2 if value.endswith('_mm') else 3)} (n={count})" if count else DASH

@@ -8,6 +8,7 @@ from textwrap import fill
 
 from analysis import render
 from analysis.aggregate import final_mean
+from analysis.continual import BASIC_METRICS
 from analysis.decoders import frozen_by_step
 from analysis.load import Run, read_run
 from analysis.merging import before_after_table, voxel_table
@@ -31,7 +32,7 @@ def summary(run: Run) -> str:
         shown = [structure_table(run, name, compact=True, width=WIDTH) for name in names]
     parts = [render.text(replace(table, notes=table.notes[1:]), WIDTH) for table in shown]  # the legend once, below the last
     parts += [fill(shown[0].notes[0], WIDTH)]
-    parts += [render.text(table, WIDTH) for table in (final_table(run), continual_table(run))]
+    parts += [render.text(table, WIDTH) for table in (final_table(run), continual_table(run, BASIC_METRICS))]
     parts += [_if_it_fits(table) for table in (before_after_table(run), voxel_table(run), pruning_table(run)) if table is not None]
     for title, lines in (("Decoders", map(str, frozen_by_step(run.decoders))), ("Incomplete", run.notes)):
         wrapped = [fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ") for line in lines]

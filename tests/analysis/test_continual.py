@@ -9,7 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from analysis.continual import METRICS, average_accuracy, backward_transfer, forgetting, forgetting_terms, learning_accuracy
+from analysis.continual import (
+    METRICS,
+    average_accuracy,
+    average_incremental_accuracy,
+    backward_transfer,
+    backward_transfer_all_pairs,
+    forgetting,
+    forgetting_terms,
+    forward_transfer_all_pairs,
+    learning_accuracy,
+    positive_backward_transfer,
+    relative_backward_transfer,
+    remembering,
+)
 
 NAN = math.nan
 # rows: after step 0, 1, 2; columns: tasks 0, 1, 2
@@ -39,6 +52,43 @@ def test_forgetting_takes_the_best_earlier_step_and_backward_transfer_the_first(
     assert backward_transfer(matrix) == pytest.approx(((0.7 - 0.5) + 0.0) / 2)
 
 
+def test_average_incremental_accuracy():
+    assert average_incremental_accuracy(FORGETS) == pytest.approx((0.9 + (0.7 + 0.8) / 2 + (0.6 + 0.5 + 0.7) / 3) / 3)
+    matrix = np.array([[0.9, 0.1, NAN], [NAN, NAN, NAN], [0.6, NAN, 0.8]])  # 0.1: not learned yet; step 1 has no score
+    assert average_incremental_accuracy(matrix) == pytest.approx((0.9 + 0.7) / 2)
+
+
+def test_backward_transfer_over_all_pairs():
+    loss = ((0.7 - 0.9) + (0.6 - 0.9) + (0.5 - 0.8)) / 3
+    assert backward_transfer_all_pairs(FORGETS) == pytest.approx(loss)
+    assert remembering(FORGETS) == pytest.approx(1 + loss) and positive_backward_transfer(FORGETS) == 0
+    gain = ((0.4 - 0.5) + (0.8 - 0.5) + (0.6 - 0.6)) / 3
+    assert backward_transfer_all_pairs(IMPROVES) == positive_backward_transfer(IMPROVES) == pytest.approx(gain)
+    assert remembering(IMPROVES) == 1
+
+
+def test_backward_transfer_over_all_pairs_leaves_out_missing_cells():
+    matrix = np.array([[0.9, NAN, NAN], [NAN, NAN, NAN], [0.6, 0.5, 0.7]])  # task 1 has no score from when it was learned
+    assert backward_transfer_all_pairs(matrix) == pytest.approx(-0.3)
+
+
+def test_backward_transfer_over_all_pairs_of_organs_learned_together():
+    matrix = np.array([[0.9, 0.8, NAN], [0.7, 0.9, 0.6]])
+    assert backward_transfer_all_pairs(matrix, (0, 0, 1)) == pytest.approx(((0.7 - 0.9) + (0.9 - 0.8)) / 2)
+
+
+def test_forward_transfer_over_all_pairs():
+    matrix = np.array([[0.9, 0.2, 0.1], [0.7, 0.8, 0.3], [0.6, 0.5, 0.7]])
+    assert forward_transfer_all_pairs(matrix) == pytest.approx((0.2 + 0.1 + 0.3) / 3)
+    assert math.isnan(forward_transfer_all_pairs(FORGETS))
+
+
+def test_relative_backward_transfer():
+    assert relative_backward_transfer(FORGETS) == pytest.approx(((0.6 - 0.9) / 0.9 + (0.5 - 0.8) / 0.8) / 2)
+    assert relative_backward_transfer(-np.array([[1.0, NAN], [1.5, 2.0]])) == pytest.approx(-0.5)  # 50 % further away
+    assert relative_backward_transfer(np.array([[0.0, NAN, NAN], [0.0, 0.5, NAN], [0.3, 0.4, 0.9]])) == pytest.approx(-0.2)
+
+
 def test_missing_cells_are_left_out():
     matrix = np.array([[0.9, NAN, NAN], [NAN, NAN, NAN], [0.6, 0.5, NAN]])
     assert average_accuracy(matrix) == pytest.approx(0.55)
@@ -57,7 +107,8 @@ def test_final_score_missing():
 def test_one_task_has_no_forgetting():
     matrix = np.array([[0.8]])
     assert math.isnan(forgetting(matrix)) and math.isnan(backward_transfer(matrix))
-    assert average_accuracy(matrix) == learning_accuracy(matrix) == 0.8
+    assert average_accuracy(matrix) == learning_accuracy(matrix) == average_incremental_accuracy(matrix) == 0.8
+    assert all(math.isnan(function(matrix)) for function in (backward_transfer_all_pairs, remembering, positive_backward_transfer))
 
 
 def test_nothing_defined():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from analysis import paper
+from analysis.continual import BASIC_METRICS, METRICS
 from analysis.decoders import decoder_table, footprint_table, frozen_by_step
 from analysis.load import read_run
 from analysis.tables import cell, continual_table, dataset_order, final_table, status_table, structure_table
@@ -93,12 +96,17 @@ def test_the_papers_columns_need_its_files(run, tmp_path, monkeypatch):
 
 def test_continual_table_prints_formula_and_source(run):
     table = continual_table(run)
-    assert [row[0] for row in table.rows] == ["average accuracy", "forgetting", "backward transfer", "learning accuracy"]
+    assert [row[0] for row in table.rows] == [metric.name for metric in METRICS]
     assert table.rows[1][1].endswith("(n=4)") and table.rows[1][2].endswith("(n=65)")  # 66 pairs, one learned last
     assert any("max_{l<T} R[l,j] - R[T,j]" in note and "Chaudhry" in note for note in table.notes)
-    before_and_after = continual_table(type(run)(run.folder, pd.concat([run.scores, run.scores.assign(stage="merged")]), run.decoders,
-                                                 run.footprint, {}))
-    assert [row[0] for row in before_and_after.rows][3:5] == ["learning accuracy, premerge", "average accuracy, merged"]
+    assert all(any(note == metric.note() for note in table.notes) for metric in METRICS)
+    both = replace(run, scores=pd.concat([run.scores, run.scores.assign(stage="merged")]))
+    assert [row[0] for row in continual_table(both, BASIC_METRICS).rows][3:5] == ["learning accuracy, premerge", "average accuracy, merged"]
+
+
+def test_remembering_is_for_shares_alone(run):
+    row = next(row for row in continual_table(run).rows if row[0] == "remembering")
+    assert row[1].endswith("(n=10)") and row[3:] == ("\N{EN DASH}", "\N{EN DASH}")  # 4 + 3 + 2 + 1 later steps
 
 
 def test_continual_table_of_a_single_step(run_with, scores):
