@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from analysis.aggregate import final_mean
 from analysis.groups import Group
 from analysis.load import Run
-from analysis.paper import LABEL, REFERENCE, caveat
+from analysis.paper import LABEL, caveat
 from analysis.pruning import sizes
+from analysis.published import results
 from analysis.render import DASH, Table, number
 from analysis.spread import SEEDS, mean_and_std, mean_text
 
@@ -54,12 +52,11 @@ def encoder_table(groups: Sequence[Group]) -> Table | None:
 
 def measures(run: Run) -> dict[str, object]:
     """Of one run: the paper's row that its encoder is, scores over all pairs, sum T' in per cent, and the probe."""
-    config = yaml.safe_load((run.folder / "config.yaml").read_text()) if (run.folder / "config.yaml").is_file() else {}
     probe = json.loads((run.folder / "probe.json").read_text()) if (run.folder / "probe.json").is_file() else {}
     total = final_mean(run.scores)
     share = sizes(run).get("nominal_share_sum", float("nan"))
     return {
-        "paper": (config.get("encoder") or {}).get("paper"), "dsc": total["dsc"], "asd_mm": total["asd_mm"], "sum_t": 100 * share,
+        "paper": (run.config.get("encoder") or {}).get("paper"), "dsc": total["dsc"], "asd_mm": total["asd_mm"], "sum_t": 100 * share,
         "height_mm": probe.get("height_mm", float("nan")), "tissue": 100 * probe.get("tissue", float("nan")),
     }  # fmt: skip
 
@@ -67,10 +64,7 @@ def measures(run: Run) -> dict[str, object]:
 def paper_row(order: str, row: str) -> dict[str, float]:
     """The paper's numbers of a row (`data | method | supervision | views`) in the table of an order; none where it has no such row."""
     table, dataset = TABLES.get(order, ("", ""))
-    with (Path(REFERENCE) / "ablations_S8_S10.csv").open(newline="", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            key = " | ".join(line[name] for name in ("ge_data", "ge_method", "ge_supervision", "view_augmentation"))
-            if (line["table"], line["eval_dataset"], key) == (table, dataset, row):
-                found = {"paper_dsc": float(line["DSC"]) / 100, "paper_asd_mm": float(line["ASD"])}
-                return found | {"paper_sum_t": float(line["sum_T_complement"])}
-    return {}
+    printed = results(table, dataset=dataset, method=row).set_index("measure")["value"] if table else {}
+    if not len(printed):
+        return {}
+    return {"paper_dsc": printed["dsc"], "paper_asd_mm": printed["asd_mm"], "paper_sum_t": 100 * printed["nominal_share_sum"]}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-REFERENCE = Path(__file__).parent / "reference" / "results"
+from analysis.published import MEAN, results
+from analysis.published import RESULTS as REFERENCE
+
 LABEL = "paper (CL-Net, real data)"
 METHOD = "CLNet_C5"
 
@@ -22,17 +23,22 @@ class PaperResult:
 
 
 def final_results(order: str, steps: int) -> PaperResult | None:
-    """The paper's row for an order named `O1`..`O4` or `order1`..`order4` of five steps; None for any other, or without the files."""
+    """The paper's row for an order named `O1`..`O4` or `order1`..`order4` of five steps; None for any other."""
     match = re.fullmatch(r"(?:order|o)[ _-]?([1-4])", order.strip().lower())
-    tables = REFERENCE / "tableS6.csv", REFERENCE / "fig4_points.csv"
-    if match is None or steps != 5 or not all(path.is_file() for path in tables):
+    if match is None or steps != 5:
         return None
     name = f"O{match[1]}"
-    datasets = {int(row["dataset_step"][1:]): row["dataset"] for row in _rows(tables[1]) if row["order"] == name and row["dataset_step"]}
-    final = [row for row in _rows(tables[0]) if row["method"] == METHOD and row["order_inferred"] == name and row["structure"] == "Mean"]
-    return PaperResult(dict(sorted(datasets.items())),
-                       {row["dataset"]: float(row["mean"]) / 100 for row in final if row["metric"] == "DSC"},
-                       {row["dataset"]: float(row["mean"]) for row in final if row["metric"] == "ASD"})
+    final = results("S6", method=METHOD, order=name, structure=MEAN)
+    by_measure = {measure: dict(zip(rows["dataset"], rows["value"], strict=True)) for measure, rows in final.groupby("measure")}
+    return PaperResult(datasets_in_order(name), by_measure["dsc"], by_measure["asd_mm"])
+
+
+def datasets_in_order(order: str) -> dict[int, str]:
+    """Step -> dataset of one of the paper's orders, `O1`..`O4`; empty for any other. Source: CL-Net A2, Fig. 4."""
+    with (REFERENCE / "fig4_points.csv").open(newline="", encoding="utf-8") as file:
+        steps = {int(row["dataset_step"][1:]): row["dataset"] for row in csv.DictReader(file)
+                 if row["order"] == order and row["dataset_step"]}
+    return dict(sorted(steps.items()))
 
 
 def caveat(datasets: list[str]) -> str:
@@ -41,7 +47,3 @@ def caveat(datasets: list[str]) -> str:
         return f"{LABEL} is for orientation only: ours were measured on the synthetic phantom and are not comparable."
     return f"{LABEL}: comparable only as far as data, split, training length and metric definitions agree."
 
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))

@@ -21,7 +21,8 @@ _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"
 class Table:
     """Formatted rows under a header, the numbers behind them, and notes below.
 
-    `name` is the file name without ending; `summary_rows` are indices of rows that stand out (means, totals).
+    `name` is the file name without ending; `summary_rows` are indices of rows that stand out (means, totals), `bold` the (row, column)
+    of single cells that do (the best of their column).
     """
 
     name: str
@@ -31,6 +32,7 @@ class Table:
     data: pd.DataFrame
     notes: tuple[str, ...] = ()
     summary_rows: frozenset[int] = field(default_factory=frozenset)
+    bold: frozenset[tuple[int, int]] = field(default_factory=frozenset)
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -39,6 +41,12 @@ def number(value: float, digits: int = 3) -> str:
         return DASH
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A difference: as `number`, with a plus where it is above zero as shown."""
+    text = number(value, digits)
+    return f"+{text}" if pd.notna(value) and float(text) > 0 else text
 
 
 def text_width(table: Table) -> int:
@@ -68,11 +76,12 @@ def text(table: Table, width: int = 120) -> str:
 
 def markdown(table: Table) -> str:
     """GitHub's pipe table under a heading."""
-    def line(cells: tuple[str, ...], bold: bool = False) -> str:
+    def line(cells: tuple[str, ...], index: int | None = None) -> str:
         clean = [cell.replace("|", r"\|") for cell in cells]
-        return "| " + " | ".join(f"**{cell}**" if bold and cell else cell for cell in clean) + " |"
+        stands_out = [index in table.summary_rows or (index, column) in table.bold for column in range(len(cells))]
+        return "| " + " | ".join(f"**{cell}**" if bold and cell else cell for cell, bold in zip(clean, stands_out, strict=True)) + " |"
 
-    rows = [line(row, index in table.summary_rows) for index, row in enumerate(table.rows)]
+    rows = [line(row, index) for index, row in enumerate(table.rows)]
     rule = "|" + "|".join([" --- "] + [" ---: "] * (len(table.header) - 1)) + "|"
     notes = [note.replace("*", r"\*") + "\n" for note in table.notes]
     return "\n".join([f"### {table.title}", "", line(table.header), rule, *rows, "", *notes])
@@ -80,14 +89,15 @@ def markdown(table: Table) -> str:
 
 def latex(table: Table) -> str:
     r"""A `table` float with booktabs rules; needs \usepackage{booktabs}."""
-    def line(cells: tuple[str, ...]) -> str:
-        return " & ".join("".join(_LATEX.get(letter, letter) for letter in cell) for cell in cells) + r" \\"
+    def line(cells: tuple[str, ...], index: int | None = None) -> str:
+        clean = ["".join(_LATEX.get(letter, letter) for letter in cell) for cell in cells]
+        return " & ".join(rf"\textbf{{{cell}}}" if (index, column) in table.bold else cell for column, cell in enumerate(clean)) + r" \\"
 
     body = []
     for index, row in enumerate(table.rows):
         if index in table.summary_rows and index - 1 not in table.summary_rows and index:
             body.append(r"\midrule")
-        body.append(line(row))
+        body.append(line(row, index))
     caption = "".join(_LATEX.get(letter, letter) for letter in " ".join((f"{table.title}.", *table.notes)))
     return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{tab:{table.name}}}",
                       rf"\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}", r"\toprule", line(table.header), r"\midrule", *body,
@@ -96,13 +106,17 @@ def latex(table: Table) -> str:
 
 def html(table: Table, links: Mapping[str, str] | None = None) -> str:
     """A <table> with its title and notes; a cell whose whole text is a key of `links` leads to the address behind it."""
-    def cell(text: str) -> str:
+    def cell(text: str, bold: bool) -> str:
+        shown = f"<b>{escape(text)}</b>" if bold else escape(text)
         address = (links or {}).get(text)
-        return f"<td><a href='{escape(address)}'>{escape(text)}</a></td>" if address else f"<td>{escape(text)}</td>"
+        return f"<td><a href='{escape(address)}'>{shown}</a></td>" if address else f"<td>{shown}</td>"
+
+    def line(index: int, cells: tuple[str, ...]) -> str:
+        row = "".join(cell(text, (index, column) in table.bold) for column, text in enumerate(cells))
+        return f"<tr{' class=summary' if index in table.summary_rows else ''}>{row}</tr>\n"
 
     head = "".join(f"<th>{escape(text)}</th>" for text in table.header)
-    rows = "".join(f"<tr{' class=summary' if index in table.summary_rows else ''}>" + "".join(map(cell, row)) + "</tr>\n"
-                   for index, row in enumerate(table.rows))
+    rows = "".join(line(index, row) for index, row in enumerate(table.rows))
     notes = "".join(f"<p class=note>{escape(note)}</p>" for note in table.notes)
     return (f"<h3 id={escape(table.name)}>{escape(table.title)}</h3>\n<div class=scroll><table><thead><tr>{head}</tr></thead>\n"
             f"<tbody>{rows}</tbody></table></div>{notes}\n")
