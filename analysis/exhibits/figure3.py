@@ -9,16 +9,17 @@ import pandas as pd
 from analysis import pruning
 from analysis.exhibit import Exhibit, Made, Picture
 from analysis.exhibits.doubtful import copied
-from analysis.exhibits.match import is_stand_in, paper_method
+from analysis.exhibits.match import is_stand_in, paper_datasets, paper_method
 from analysis.groups import Group
 from analysis.paper import caveat
-from analysis.pruning_figure import pruning_effect
+from analysis.pruning_figure import GROUPS, pruning_effect
 from analysis.published import RESULTS
 from analysis.render import Table, number
 from clnet.anatomy import registry
 
 MARK = " *"
-_MAY_DIFFER = ("name", "seed", "paths", "pruning", "resume", "trainer", "launcher", "logger", "run", "input", "output", "masks")
+_VALUES = ["rate_percent", "difference_points"]
+_SAME = ("order", "scenario", "encoder", "decoder", "ema", "supporting", "tuning", "bpr", "merging", "scale", "augment", "labelled_cases")
 _COPIED = ("* The paper's value for a structure of this decoder is probably a copy of CL-Net U5's, so its difference says nothing of "
            "pruning.")
 _LEGEND = "T: share of a decoder's weights that pruning removed, %. DSC diff.: with pruning minus without, in points of 100."
@@ -32,6 +33,7 @@ def paper_effect() -> pd.DataFrame:
     printed = pd.read_csv(RESULTS / "fig3_decoders.csv")
     anatomy = registry.load()
     doubtful = {anatomy.decoder_of(structure).name for structure in copied()}
+    printed = printed.sort_values("group", key=lambda groups: groups.map(GROUPS.index), kind="stable")
     effect = printed[["decoder", "group", "T_U36", "delta_DSC"]].set_axis(pruning.EFFECT_COLUMNS, axis="columns")
     return effect.assign(doubtful=effect["decoder"].isin(doubtful))
 
@@ -52,7 +54,8 @@ def partner(pruned: Group, groups: Sequence[Group]) -> Group | None:
 
 
 def _setting(group: Group) -> dict:
-    return {key: value for key, value in group.first.config.items() if key not in _MAY_DIFFER} | {"method": group.first.identity["method"]}
+    config = group.first.config
+    return {key: config.get(key) for key in _SAME} | {"method": group.first.identity["method"], "datasets": paper_datasets(group.first)}
 
 
 def _make(groups: Sequence[Group]) -> Made:
@@ -83,22 +86,26 @@ def _picture(name: str, effect: pd.DataFrame, caption: str) -> Picture:
 
 
 def _table(paper: pd.DataFrame, ours: dict[str, pd.DataFrame], notes: list[str]) -> Table:
-    """Decoders in rows, those that the paper has not last; for each column the mean over the decoders that have a value."""
-    columns = {"paper": paper, **ours}
-    group_of = {name: group for effect in columns.values() for name, group in zip(effect["decoder"], effect["group"], strict=True)}
+    """Decoders in rows by group, those that the paper has not last; below, each column's mean over the decoders with a value."""
+    ours = ours or {"ours": pd.DataFrame(columns=pruning.EFFECT_COLUMNS)}
+    group_of = {name: group for effect in (paper, *ours.values()) for name, group in zip(effect["decoder"], effect["group"], strict=True)}
     data = pd.DataFrame({"decoder": group_of.keys(), "group": group_of.values()})
     doubtful = data["decoder"].map(paper.set_index("decoder")["doubtful"]).eq(True)
-    for name, effect in columns.items():
-        values = effect.set_index("decoder")[["rate_percent", "difference_points"]].reindex(data["decoder"])
-        data[[f"{name}_rate_percent", f"{name}_difference_points"]] = values.to_numpy()
-    cells = {column: [number(value, 1 if column.endswith("percent") else 2) for value in data[column]] for column in data.columns[2:]}
-    cells["paper_difference_points"] = [text + MARK * mark for text, mark in zip(cells["paper_difference_points"], doubtful, strict=True)]
-    sure = data.assign(paper_difference_points=data["paper_difference_points"].mask(doubtful))
-    means = [f"{number(sure[column].mean(), 1 if column.endswith('percent') else 2)} (n={sure[column].count()})" for column in cells]
+    for name, effect in {"paper": paper, **ours}.items():
+        for value in _VALUES:
+            data[f"{name} {value}"] = data["decoder"].map(effect.set_index("decoder")[value]).astype(float)
+        for value in _VALUES if name in ours else ():
+            theirs = data[f"paper {value}"].mask(doubtful & (value == "difference_points"))
+            data[f"{name} {value}, less the paper's"] = data[f"{name} {value}"] - theirs
+    sure = data.assign(**{"paper difference_points": data["paper difference_points"].mask(doubtful)})
+    digits = {column: 1 if "rate" in column else 2 for column in data.columns[2:]}
+    cells = {column: [number(value, places) for value in data[column]] for column, places in digits.items()}
+    cells["paper difference_points"] = [text + MARK * mark for text, mark in zip(cells["paper difference_points"], doubtful, strict=True)]
+    means = [f"{number(sure[column].mean(), places)} (n={sure[column].count()})" for column, places in digits.items()]
     rows = [*zip(data["decoder"], data["group"], *cells.values(), strict=True), ("mean over decoders", "", *means)]
-    header = ("decoder", "group", *(f"{name} {word}" for name in columns for word in ("T", "DSC diff.")))
-    return Table("figure_3", "Figure 3: pruning rate and DSC difference of each decoder", header, tuple(rows),
-                 data.assign(paper_doubtful=doubtful), (*notes, "The mean of the paper's differences leaves out those marked by *."),
+    header = [column.replace("rate_percent", "T").replace("difference_points", "DSC diff.") for column in data.columns]
+    return Table("figure_3", "Figure 3: pruning rate and DSC difference of each decoder", tuple(header), tuple(rows),
+                 data.assign(paper_doubtful=doubtful), (*notes, "The means, and ours less the paper's, leave out differences marked by *."),
                  frozenset({len(data)}))
 
 
