@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import style
+from analysis import curves, style
 from analysis.aggregate import by_dataset, by_structure
 from analysis.load import learned_at, learned_order, main_stage
 
@@ -42,13 +42,13 @@ def forgetting_curves(frames: dict[str, pd.DataFrame], stage: str | None = None)
         axes = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
         for axis, dataset in zip(axes, datasets, strict=False):
             for index, (method, frame) in enumerate(frames.items()):
-                shift = 0.07 * (index - (len(frames) - 1) / 2)  # side by side, so that equal curves do not hide each other
+                shift = curves.shift_of(index, len(frames))
                 if method in stepwise:
                     _curve(axis, frame, dataset, method, index, stage, shift, alone=len(frames) == 1)
                 else:
                     _level(axis, frame, dataset, method, index, stage)
             first = min(each[dataset] for each in learned if dataset in each)
-            axis.axvspan(steps[0] - 0.5, first - 0.5, color=style.SHADE, linewidth=0, zorder=0)
+            curves.shade_before(axis, steps, first)
             axis.set(title=names[dataset], xlim=(steps[0] - 0.5, steps[-1] + (0.9 if len(frames) == 1 else 0.5)), ylim=(-3, 103))
             axis.set_xticks(steps, ticks, rotation=60 if slant else 0, ha="right" if slant else "center", rotation_mode="anchor")
             axis.grid(axis="x", visible=False)
@@ -72,16 +72,12 @@ def _level(axis: Axes, frame: pd.DataFrame, dataset: str, method: str, index: in
 
 def _curve(axis: Axes, frame: pd.DataFrame, dataset: str, method: str, index: int, stage: str | None, shift: float,
            *, alone: bool) -> None:
-    first = learned_at(frame).get(dataset)
-    part = frame[(frame["dataset"] == dataset) & (frame["stage"] == (stage or main_stage(frame)))]
-    part = part[part["step"] >= first] if first is not None else part.iloc[:0]
+    part = curves.rows_since_learned(frame, dataset, stage)
     if part.empty:
         return
-    structures = by_structure(part, part["stage"].iloc[0])
-    mean = 100 * by_dataset(structures)["dsc"].droplevel("dataset")
-    look, x = style.of(index), mean.index + shift
+    mean, look, spread = curves.mean_by_step(frame, dataset, stage), style.of(index), None
     if alone:
-        wide = 100 * structures["dsc"].droplevel("dataset").unstack("structure")
+        wide = 100 * by_structure(part, part["stage"].iloc[0])["dsc"].droplevel("dataset").unstack("structure")
         for number, name in enumerate(wide.columns):
             axis.plot(wide.index, wide[name], color=look["color"], alpha=0.3, linewidth=0.7, marker=".", markersize=3,
                       label=None if number else "each structure")
@@ -89,9 +85,7 @@ def _curve(axis: Axes, frame: pd.DataFrame, dataset: str, method: str, index: in
                       va="center", fontsize=8)
     else:
         spread = 100 * part.groupby(["step", "case"])["dsc"].mean().groupby("step").std().reindex(mean.index)
-        axis.fill_between(x, mean - spread, mean + spread, color=look["color"], alpha=0.15, linewidth=0)
-    axis.plot(x, mean, linewidth=1.8, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, zorder=4,
-              label=f"{method}, mean over structures" if alone else method, **look)
+    curves.draw_curve(axis, mean, look, f"{method}, mean over structures" if alone else method, spread=spread, shift=shift)
 
 
 def structure_scores(scores: pd.DataFrame, stage: str | None = None) -> Figure:
@@ -133,9 +127,16 @@ def _row(axis: Axes, y: int, row: pd.Series, cases: np.ndarray) -> None:
 
 
 def _columns(entries: list[tuple[str, str | None]]) -> list[list[tuple[str, str | None]]]:
-    """Rows dealt into columns of about equal length; a dataset that runs on repeats its heading."""
+    """Rows dealt into as few columns as hold them, of about equal length."""
     count = max(1, -(-len(entries) // ROWS_PER_COLUMN))
     length = -(-len(entries) // count)
+    while len(columns := _dealt(entries, length)) > count:  # headings that are repeated or moved on need room too
+        length += 1
+    return columns
+
+
+def _dealt(entries: list[tuple[str, str | None]], length: int) -> list[list[tuple[str, str | None]]]:
+    """Rows dealt into columns of `length`; a dataset that runs on repeats its heading, and none ends with a heading."""
     columns: list[list[tuple[str, str | None]]] = [[]]
     for dataset, name in entries:
         if len(columns[-1]) >= length or (name is None and len(columns[-1]) >= length - 1):

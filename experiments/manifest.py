@@ -9,20 +9,21 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
 from clnet.atomic import write_json
+from clnet.types import Task
 from clnet.units import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def collect(cfg: Mapping, data_identities: Mapping[str, str] | None = None) -> dict:
+def collect(cfg: Mapping, data_identities: Mapping[str, str] | None = None, datasets: Iterable[Mapping] = ()) -> dict:
     """Everything that is known about this call; what cannot be found out is null, never an error.
 
-    data_identities: slot of the order -> identity of its prepared dataset.
+    data_identities: dataset -> identity of its preparation; datasets: what `described` says of them.
     """
     return {
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
@@ -32,7 +33,17 @@ def collect(cfg: Mapping, data_identities: Mapping[str, str] | None = None) -> d
         "versions": versions() | {"clnet-bench": _own_version()},
         "hardware": _hardware(),
         "data": dict(data_identities or {}),
+        "datasets": [dict(dataset) for dataset in datasets],
     }
+
+
+def described(tasks: Iterable[Task], test_cases: Mapping[str, int]) -> list[dict]:
+    """Each dataset of the order, in the order learned: its name, numbers of training and test cases, and the names of its labels.
+
+    `labelled_cases` are the training cases that keep at least one label. test_cases: dataset -> number of its test cases.
+    """
+    return [{"name": task.dataset, "training_cases": len(task.cases), "labelled_cases": sum(bool(case.annotated) for case in task.cases),
+             "test_cases": test_cases[task.dataset], "labels": [label.name for label in task.labels]} for task in tasks]
 
 
 def write(folder: Path | str, record: Mapping) -> None:

@@ -36,7 +36,8 @@ def run(cfg: Mapping) -> Path:
         progress.say(f"{cfg['name']}: {' -> '.join(cfg['order']['steps'])}, data={cfg['data']['name']}, seed={cfg['seed']}")
         method, tasks, tests, identities = ready(cfg, store, progress)
         if rank() == 0:
-            manifest.write(folder, manifest.collect(cfg, identities))
+            sizes = manifest.described(tasks, {name: len(test.cases) for name, test in tests.items()})
+            manifest.write(folder, manifest.collect(cfg, identities, sizes))
         evaluate = evaluation_of(cfg, store, progress)
         merge = merged_evaluation_of(cfg, evaluate) if hasattr(method, "body") else None
         tables: dict[str, list[dict]] = {"scores": [], "decoders": [], "footprint": [], "merging": []}

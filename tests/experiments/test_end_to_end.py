@@ -48,6 +48,8 @@ def test_a_run_leaves_everything_that_it_promises(first_run):
     manifest = json.loads((folder / "manifest.json").read_text())
     prepared = {path.name for path in (first_run.outputs / "units/prepared").iterdir() if not path.name.startswith(".")}
     assert manifest["seed"] == 0 and set(manifest["data"]) == {CHEST, ABDOMEN} and set(manifest["data"].values()) <= prepared
+    sizes = [(entry["name"], entry["training_cases"], entry["test_cases"]) for entry in manifest["datasets"]]
+    assert sizes == [(CHEST, 1, 1), (ABDOMEN, 2, 1)] and all(entry["labels"] for entry in manifest["datasets"])
     trained = [path for kind in TRAINED for path in (first_run.outputs / "units" / kind).rglob("*")]
     assert trained and not [path for path in trained if ".partial" in path.name or path.suffix == ".ckpt"]
 

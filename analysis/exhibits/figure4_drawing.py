@@ -1,0 +1,94 @@
+"""The drawing of Figure 4: orders in rows, the datasets of their steps in columns, and mean DSC against the number of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import curves, style
+from analysis.exhibits.figure4_data import METHODS, ORDERS, STEPS, UPPER_BOUND, Ours, datasets_of, printed_points, printed_sizes
+
+PANEL_INCHES = 2.2, 1.95
+LEGEND_ROW_INCH = 0.22
+LETTER_INCH = 0.075  # of the legend's text
+MARK_STEPS = 0.12  # width of a hollow mark, in steps
+SPREAD_STEPS = 0.8  # that all methods' marks of one step may take
+BOUND = {"color": "0.35", "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
+
+
+def forgetting_by_order(ours: Sequence[Ours]) -> Figure:
+    """Filled marks and lines: our runs; hollow marks and the dotted line: what the paper prints. Source: CL-Net Fig. 4.
+
+    Steps before the one that learned a panel's dataset are shaded. Several seeds: their mean, and a band (in the last column bars) of one
+    standard deviation to either side.
+    """
+    labels = list(dict.fromkeys([*METHODS.values(), *(own.label for own in ours)]))
+    looks = {label: style.of(index) for index, label in enumerate(labels)}
+    points, printed = printed_points(), printed_sizes()
+    with style.applied():
+        figure = Figure(figsize=(PANEL_INCHES[0] * (len(STEPS) + 1), PANEL_INCHES[1] * len(ORDERS)), layout="constrained")
+        axes = figure.subplots(len(ORDERS), len(STEPS) + 1, sharey=True, sharex="col")
+        for row, order in zip(axes, ORDERS, strict=True):
+            mine = [own for own in ours if own.order == order]
+            for step, dataset in enumerate(datasets_of(order)):
+                _panel(row[step], step, mine, points[(points["order"] == order) & (points["step"] == step)], looks)
+                row[step].set_title(f"S{step} {dataset}", fontsize=9)
+            _sizes(row[-1], mine, printed[printed["order"] == order], looks)
+            row[0].set_ylabel(f"order {order}\nDSC (%)")
+        axes[-1, 2].set_xlabel("after step")
+        axes[-1, -1].set_xlabel("parameters, nominal (M)")
+        axes[0, 0].set(ylim=(-4, 104), yticks=range(0, 101, 20))
+        axes[0, -1].set_xlim(0, 1.08 * max(axis.dataLim.x1 for axis in axes[:, -1]))
+        _legend(figure, looks, {own.label for own in ours})
+    return figure
+
+
+def _panel(axis: Axes, step: int, ours: Sequence[Ours], points: pd.DataFrame, looks: dict[str, dict]) -> None:
+    shifts = {label: curves.shift_of(index, len(looks), min(MARK_STEPS, SPREAD_STEPS / len(looks))) for index, label in enumerate(looks)}
+    for row in points.itertuples():
+        label = METHODS[row.method]
+        if row.method != UPPER_BOUND:
+            axis.plot(row.eval_step + shifts[label], row.dsc, **_hollow(looks[label]), zorder=5)
+    bound = points.loc[points["method"] == UPPER_BOUND, "dsc"]
+    axis.plot([step - 0.4, STEPS[-1] + 0.4], [bound.iloc[0]] * 2, **BOUND, zorder=2)
+    for own in ours:
+        seeds = own.curve(step)
+        if not seeds.empty:
+            curves.draw_curve(axis, seeds.mean(axis=1), looks[own.label], own.label, shift=shifts[own.label],
+                              spread=seeds.std(axis=1) if len(own.group.runs) > 1 else None)
+    curves.shade_before(axis, list(STEPS), step)
+    axis.set(xlim=(STEPS[0] - 0.5, STEPS[-1] + 0.5))
+    axis.set_xticks(STEPS, [f"S{step}" for step in STEPS])
+    axis.grid(axis="x", visible=False)
+
+
+def _sizes(axis: Axes, ours: Sequence[Ours], printed: pd.DataFrame, looks: dict[str, dict]) -> None:
+    for row in printed.itertuples():
+        axis.plot(row.params_M, row.mean_DSC, **_hollow(looks[METHODS[row.method]]), zorder=5)
+    for own in ours:
+        millions = own.sizes()["nominal_parameters_m"].mean()
+        if own.finished and pd.notna(millions):
+            dsc, look = 100 * own.finals()["dsc"], looks[own.label]
+            axis.errorbar(millions, dsc.mean(), yerr=dsc.std() if len(dsc) > 1 else None, color=look["color"], marker=look["marker"],
+                          markersize=6, markeredgecolor="white", markeredgewidth=0.6, elinewidth=1, capsize=2, zorder=4)
+    axis.set_title("mean DSC by size", fontsize=9)
+
+
+def _hollow(look: dict) -> dict:
+    return {"color": look["color"], "marker": look["marker"], "linestyle": "none", "markersize": 6, "markerfacecolor": "none",
+            "markeredgewidth": 1.2}
+
+
+def _legend(figure: Figure, looks: dict[str, dict], ours: set[str]) -> None:
+    """Every method, those that only the paper has with a hollow mark, then what hollow marks and the dotted line mean."""
+    filled = {"markersize": 5.5, "linewidth": 1.8, "markeredgecolor": "white", "markeredgewidth": 0.6}
+    handles = {label: Line2D([], [], **(look | filled if label in ours else _hollow(look))) for label, look in looks.items()}
+    handles |= {"hollow marks: printed in the paper": Line2D([], [], **_hollow({"color": "0.35", "marker": "o"})),
+                "printed upper bound: nnU-Net E5": Line2D([], [], **BOUND)}
+    columns = max(1, int(figure.get_figwidth() / (max(map(len, handles)) * LETTER_INCH + 0.6)))
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW_INCH * (1 - len(handles) // -columns))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", frameon=False, ncols=columns)
