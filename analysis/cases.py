@@ -3,7 +3,7 @@
 `cases/DATASET__CASE.npz` holds, without pickled objects (n structures on a grid of z, y, x voxels, LPS):
     image_hu              (z, y, x) int16
     spacing_mm            (3,) float64, z, y, x
-    names                 (n,) str, the dataset's labels that the method knows
+    names                 (n,) str, the dataset's labels that the method knows; after merging also the organs of its lesions
     annotated             (n,) bool, whether the case has a reference of that structure
     reference, predicted  (n, ceil(z * y * x / 8)) uint8, flattened masks packed by `numpy.packbits`; the prediction of the final stage
     dsc                   (n,) float64 in [0, 1], measured on the scan's own grid, NaN where undefined

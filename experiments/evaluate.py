@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+
+import numpy as np
 
 from clnet.atomic import write_json
 from clnet.data.dataset import DatasetSpec
@@ -47,13 +49,18 @@ class Evaluation:
         rows = []
         for dataset in snapshot.seen:
             test = tests[dataset]
-            wanted = {part.name: (part, labels) for part in snapshot.method.parts() if (labels := known_labels(part, test.spec))}
-            missing = [part for part, _ in wanted.values() if (part.identity, dataset) not in self.rows]
+            scored = scored_parts(snapshot, test.spec)
+            missing = [part for part, _ in scored if (part.identity, dataset) not in self.rows]
             if missing:
                 self._evaluate(snapshot, test, missing)
-            for part, _ in wanted.values():
+            for part, _ in scored:
                 rows += self.rows[part.identity, dataset]
         return rows
+
+    def label_maps(self, snapshot: Snapshot, test: TestSet, case: PreparedCase) -> Iterator[tuple[Part, list[Label], np.ndarray]]:
+        """Each part that was scored on a dataset, its labels there, and what it predicts of a case, (z, y, x) on the native grid."""
+        for part, labels in scored_parts(snapshot, test.spec):
+            yield part, labels, predicted(self.predictions[part.identity, test.spec.name], case, part.name)
 
     def _evaluate(self, snapshot: Snapshot, test: TestSet, parts: Sequence[Part]) -> None:
         dataset, name = test.spec.name, f"predictions on {test.spec.name}"
@@ -104,6 +111,16 @@ def predict_cases(
         progress.advance(title, 0.0, f"case {number}/{len(cases)}")
 
 
+def predicted(folder: Path, case: PreparedCase, name: str) -> np.ndarray:
+    """(z, y, x) uint8 that `predict_cases` left under a part's name, or under <part>.confidence."""
+    return load_array(folder / case.case / f"{name}.b2nd")[:]
+
+
+def scored_parts(snapshot: Snapshot, spec: DatasetSpec) -> list[tuple[Part, list[Label]]]:
+    """The parts that know labels of a dataset, each with these."""
+    return [(part, labels) for part in snapshot.method.parts() if (labels := known_labels(part, spec))]
+
+
 def known_labels(part: Part, spec: DatasetSpec) -> list[Label]:
     """The dataset's labels that a part has learned to tell apart."""
     learned = [set(label.structures) for label in part.labels]
@@ -118,7 +135,7 @@ def score_one_case(
     """Rows of one case, by part: every label of the dataset that the part knows, on the native grid."""
     results = {}
     for part in parts:
-        label_map = load_array(predictions / case.case / f"{part.name}.b2nd")[:]
+        label_map = predicted(predictions, case, part.name)
         rows = []
         for label in known_labels(part, spec):
             annotated = label.name in case.annotated

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from clnet.atomic import write_json
-from clnet.data.store import PreparedCase, load_array
+from clnet.data.store import PreparedCase
 from clnet.infer.merging import MergingRules
-from clnet.infer.scanmerger import ScanMerger
+from clnet.infer.scanmerger import MergedScan, ScanMerger
 from clnet.types import Label, Part, Snapshot
-from experiments.evaluate import Evaluation, TestSet, known_labels, predict_cases
+from experiments.evaluate import Evaluation, TestSet, predict_cases, predicted, scored_parts
 from experiments.score import score_case
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What competes on the scans of a dataset.
+
+    parts: all of them; scored: part -> its labels in the dataset, of those that are scored there; ranges: part -> identity of its body
+    part ranges; folders: part -> where its predictions lie.
+    """
+
+    parts: Sequence[Part]
+    scored: Mapping[str, Sequence[Label]]
+    ranges: Mapping[str, list]
+    folders: Mapping[str, Path]
+
+    def merged(self, case: PreparedCase, inside: Mapping[str, np.ndarray], rules: MergingRules) -> MergedScan:
+        """A case's predictions after merging; inside: decoder -> (z,) bool on the native grid."""
+        predictions = ((part, self.before(case, part), predicted(self.folders[part.name], case, f"{part.name}.confidence"))
+                       for part in rules.lesions_first(self.parts))  # fmt: skip
+        return MergedScan(ScanMerger(rules, self.parts, inside, case.geometry.shape_zyx), self.parts, predictions)
+
+    def before(self, case: PreparedCase, part: Part) -> np.ndarray:
+        """(z, y, x) label map of a part before merging."""
+        return predicted(self.folders[part.name], case, part.name)
 
 
 class MergedEvaluation:
@@ -38,24 +64,35 @@ class MergedEvaluation:
             changes += new_changes
         return scores, changes
 
-    def _merged(self, snapshot: Snapshot, test: TestSet) -> tuple[list[dict], list[dict]]:
-        method, evaluation = snapshot.method, self.evaluation
-        parts = method.parts()
-        scored = {part.name: labels for part in parts if (labels := known_labels(part, test.spec))}
+    def label_maps(self, snapshot: Snapshot, test: TestSet, case: PreparedCase) -> Iterator[tuple[Part, Sequence[Label], np.ndarray]]:
+        """As `Evaluation.label_maps`, after merging, with the organs of the dataset's lesions too, where they compete."""
+        contest = self._contest(snapshot, test)
+        scan = contest.merged(case, snapshot.method.body.inside(case), self.rules)
+        shown = {name: self.rules.lesions.get(name, ()) for name in contest.scored}
+        shown = {*shown, *chain.from_iterable(shown.values())}
+        for part in (part for part in contest.parts if part.name in shown):
+            yield part, contest.scored.get(part.name, part.labels), scan.label_map(part)
+
+    def _contest(self, snapshot: Snapshot, test: TestSet) -> Contest:
+        body, scored = snapshot.method.body, {part.name: labels for part, labels in scored_parts(snapshot, test.spec)}
         sets = {self.rules.set_of(name) for name in scored} - {None}
-        parts = [part for part in parts if part.name in scored or self.rules.set_of(part.name) in sets]
-        ranges = {part.name: [method.body.identity(name) for name in self.rules.lesions.get(part.name, (part.name,))] for part in parts}
+        parts = [part for part in snapshot.method.parts() if part.name in scored or self.rules.set_of(part.name) in sets]
+        ranges = {part.name: [body.identity(name) for name in self.rules.lesions.get(part.name, (part.name,))] for part in parts}
         folders = {part.name: self._folder(snapshot, test, part, parts, ranges, scored) for part in parts}
+        return Contest(parts, scored, ranges, folders)
+
+    def _merged(self, snapshot: Snapshot, test: TestSet) -> tuple[list[dict], list[dict]]:
+        contest, evaluation = self._contest(snapshot, test), self.evaluation
         identity = {
-            "parts": [[part.name, part.identity, ranges[part.name]] for part in parts], "merging": self.settings,
+            "parts": [[part.name, part.identity, contest.ranges[part.name]] for part in contest.parts], "merging": self.settings,
             "evaluate": evaluation.settings, "spec": test.spec.identity(), "data": test.identity,
         }  # fmt: skip
 
         def build(place: Path) -> None:
-            before = {name: evaluation.rows[part.identity, test.spec.name] for part in parts if (name := part.name) in scored}
-            work = partial(merge_one_case, rules=self.rules, parts=parts, scored=scored, folders=folders, before=before,
-                           dataset=test.spec.name, policy=evaluation.policy, tolerance_mm=evaluation.tolerance_mm)  # fmt: skip
-            results = evaluation.map(work, test.cases, [method.body.inside(case) for case in test.cases])
+            before = {part.name: evaluation.rows[part.identity, test.spec.name] for part in contest.parts if part.name in contest.scored}
+            work = partial(merge_one_case, rules=self.rules, contest=contest, before=before, dataset=test.spec.name,
+                           policy=evaluation.policy, tolerance_mm=evaluation.tolerance_mm)  # fmt: skip
+            results = evaluation.map(work, test.cases, [snapshot.method.body.inside(case) for case in test.cases])
             write_json(place / "rows.json", [[row for result in results for row in result[kind]] for kind in (0, 1)])
 
         unit = evaluation.store.build("merged", identity, build)
@@ -86,24 +123,19 @@ class MergedEvaluation:
 
 
 def merge_one_case(
-    case: PreparedCase, inside: Mapping[str, np.ndarray], *, rules: MergingRules, parts: Sequence[Part],
-    scored: Mapping[str, Sequence[Label]], folders: Mapping[str, Path], before: Mapping[str, Sequence[dict]], dataset: str, policy,
-    tolerance_mm: float,
+    case: PreparedCase, inside: Mapping[str, np.ndarray], *, rules: MergingRules, contest: Contest, before: Mapping[str, Sequence[dict]],
+    dataset: str, policy, tolerance_mm: float,
 ) -> tuple[list[dict], list[dict]]:  # fmt: skip
     """Scores and changes of one case; structures that merging leaves as they are keep their row.
 
     inside: decoder -> (z,) bool on the native grid; before: decoder -> its rows before merging, of all cases.
     """
-    merger = ScanMerger(rules, parts, inside, case.geometry.shape_zyx)
-    alone = {}
-    for part in rules.lesions_first(parts):
-        alone[part.name] = merger.add(part, _loaded(folders, case, part.name), _loaded(folders, case, f"{part.name}.confidence"))
+    scan = contest.merged(case, inside, rules)
     scores, changes = [], []
-    for part in (part for part in parts if part.name in scored):
-        old, new = _loaded(folders, case, part.name), alone[part.name]
-        new = merger.masks(part) if new is None else new
+    for part in (part for part in contest.parts if part.name in contest.scored):
+        old, new = contest.before(case, part), scan.label_map(part)
         rows = {row["structure"]: row for row in before[part.name] if row["case"] == case.case}
-        for label in scored[part.name]:
+        for label in contest.scored[part.name]:
             masks = [part.mask(label_map, label.structures) for label_map in (old, new)]
             annotated = label.name in case.annotated
             reference = case.reference_mask(label.name) if annotated else None
@@ -113,13 +145,9 @@ def merge_one_case(
                                   annotated=annotated, policy=policy)  # fmt: skip
             scores.append(row)
             if annotated:
-                counts = _counts(*masks, reference, ~merger.ranges[part.name])
+                counts = _counts(*masks, reference, ~scan.merger.ranges[part.name])
                 changes.append({"dataset": dataset, "case": case.case, "structure": label.name, "decoder": part.name, **counts})
     return scores, changes
-
-
-def _loaded(folders: Mapping[str, Path], case: PreparedCase, name: str) -> np.ndarray:
-    return load_array(folders[name.removesuffix(".confidence")] / case.case / f"{name}.b2nd")[:]
 
 
 def _counts(old: np.ndarray, new: np.ndarray, reference: np.ndarray, outside: np.ndarray) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """One folder a run, named by what was asked for, so that the same command finds it again; locked while a process works in it.
 
     config.yaml    the resolved configuration     status.json    running, finished, stopped or failed, and why
-    manifest.json, scores.csv, decoders.csv, footprint.csv, merging.csv, model/, report/
+    manifest.json, scores.csv, decoders.csv, footprint.csv, merging.csv, model/, cases/, report/
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from clnet.units import canonical, rank
 NOT_SEMANTIC = ("task", "run", "input", "output", "masks", "resume", "name", "paths*", "launcher*", "logger*", "experiment", "hydra*",
                 "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
                 "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator", "trainer.strategy",
-                "trainer.checkpoint_every_epochs")
+                "trainer.checkpoint_every_epochs", "gallery*")
 _LONGEST_NAME = 100
 
 

@@ -14,7 +14,7 @@ from clnet.learn.probe import Probed
 from clnet.learn.progress import RunProgress
 from clnet.types import Task
 from clnet.units import UnitStore, rank
-from experiments import manifest, results, runfolder
+from experiments import gallery, manifest, results, runfolder
 from experiments.mirror import mirror
 from experiments.pipeline import (
     Preparation,
@@ -64,6 +64,7 @@ def run(cfg: Mapping) -> Path:
                          f"(trained {snapshot.seconds:.0f} s, evaluated {time.monotonic() - began:.0f} s)")  # fmt: skip
         if rank() == 0:
             method.save(folder / "model")
+            gallery.write(folder, rows, snapshot, tests, (merge or evaluate).label_maps, **cfg["gallery"])
             mirror(cfg, folder, tables["scores"])
     return folder
 

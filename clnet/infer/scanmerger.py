@@ -3,7 +3,7 @@ each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -131,16 +131,25 @@ class Anywhere:
 
 
 class MergedScan:
-    """One scan's predictions after merging."""
+    """One scan's predictions after merging.
 
-    def __init__(self, merger: ScanMerger, parts: Sequence[Part], alone: Mapping[str, np.ndarray]):
-        self.merger, self._parts, self.alone = merger, parts, alone
+    merger: awaits all of `parts`; predictions: each part, its label map and its confidence, as `ScanMerger.add` takes them.
+    """
+
+    def __init__(self, merger: ScanMerger, parts: Sequence[Part], predictions: Iterable[tuple[Part, np.ndarray, np.ndarray | None]]):
+        self.merger, self._parts = merger, parts
+        taken = {part.name: merger.add(part, label_map, confidence) for part, label_map, confidence in predictions}
+        self.alone = {name: label_map for name, label_map in taken.items() if label_map is not None}
         self.names = merger.names  # exclusive set -> value -> structure
 
+    def label_map(self, part: Part) -> np.ndarray:
+        """(z, y, x) of a part, as `Part` defines it."""
+        return self.alone[part.name] if part.name in self.alone else self.merger.masks(part)
+
     def parts(self) -> Iterator[tuple[Part, np.ndarray]]:
-        """Each part with its label map, (z, y, x), as `Part` defines it."""
+        """Each part with its label map."""
         for part in self._parts:
-            yield part, self.alone[part.name] if part.name in self.alone else self.merger.masks(part)
+            yield part, self.label_map(part)
 
     def sets(self) -> dict[str, np.ndarray]:
         """Exclusive set -> (z, y, x) label map with values as in `names`."""
@@ -161,6 +170,4 @@ class ScanMerging:
         """case: a prepared scan; predictor: a method's, of the parts in the order of `rules.lesions_first`."""
         merger = ScanMerger(self.rules, self.parts, self.body.inside(case), case.geometry.shape_zyx)
         reach = self.rules.reach(self.parts, self.body.inside_prepared(case), case.shape_zyx[0])
-        taken = {part.name: merger.add(part, label_map, sure) for part, label_map, sure in predictor(case, reach=reach)}
-        alone = {name: label_map for name, label_map in taken.items() if label_map is not None}
-        return MergedScan(merger, self.parts, alone)
+        return MergedScan(merger, self.parts, predictor(case, reach=reach))

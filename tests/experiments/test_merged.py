@@ -12,7 +12,7 @@ from clnet.infer.merging import merging_rules
 from clnet.infer.scanmerger import Anywhere
 from clnet.types import Geometry, Label, Part
 from experiments.evaluate import score_one_case
-from experiments.merged import merge_one_case
+from experiments.merged import Contest, merge_one_case
 from experiments.score import PaperPolicy
 
 LIVER, KIDNEY = (Part(name, (Label(name, (name,)),), name) for name in ("Liver", "Kidney"))
@@ -43,8 +43,9 @@ def merged(tmp_path):
         spec = SimpleNamespace(name="abdomen", labels=[LIVER.labels[0], KIDNEY.labels[0]])
         before = score_one_case(case, parts, spec, tmp_path, PaperPolicy(), 2.0)
         scored = {part.name: part.labels for part in parts}
-        rows, changes = merge_one_case(case, inside, rules=RULES, parts=parts, scored=scored, folders=dict.fromkeys(scored, tmp_path),
-                                       before=before, dataset="abdomen", policy=PaperPolicy(), tolerance_mm=2.0)  # fmt: skip
+        contest = Contest(parts, scored, {}, dict.fromkeys(scored, tmp_path))
+        rows, changes = merge_one_case(case, inside, rules=RULES, contest=contest, before=before, dataset="abdomen", policy=PaperPolicy(),
+                                       tolerance_mm=2.0)  # fmt: skip
         return ({name: own[0] for name, own in before.items()}, {row["structure"]: row for row in rows},
                 {row["structure"]: row for row in changes})  # fmt: skip
 
