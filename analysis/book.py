@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
 
-import pandas as pd
-
 from analysis import exhibits, figures, paper, provenance, pruning, render
 from analysis.browser import case_browser
-from analysis.chapters import Chapter, chapter, index_table
+from analysis.chapters import STATES, Chapter, chapter, index_table
 from analysis.decoders import decoder_table
 from analysis.exhibits.match import is_stand_in
 from analysis.frozen import broken, frozen_table
 from analysis.groups import Group, read_groups
 from analysis.load import Run
-from analysis.page import check_output, page, picture, publish
+from analysis.page import asset, check_output, page, picture, publish
 from analysis.pruning_figure import pruning_effect
 from analysis.render import Table
 from analysis.statistics.tables import tables as statistics
 
 PAGE = "index.html"
-CSS = """
-nav a { margin-right: 1em } section { margin-top: 2.5em; border-top: 1px solid #ccc; scroll-margin-top: .5em }
-section > h3 { font-size: 1.2em; margin: .8em 0 } section > h3 a { font-size: .7em; font-weight: 400; margin-left: .8em }
-.missing { background: #fff8e6; border-left: 4px solid #e69f00; padding: .3em .8em; font-size: 13px } .missing ul { margin: .2em 0; padding-left: 1.2em }
-pre.commands { background: #f5f5f5; padding: .5em .8em; margin: .4em 0 } details > summary { cursor: pointer }
-"""
+EXHIBITS = "Tables and figures of the paper"
 
 
 def build(folders: Sequence[Path], output: Path, names: Sequence[str] | None = None) -> Path:
@@ -51,7 +45,7 @@ def _fill(groups: Sequence[Group], output: Path, folder: Path) -> None:
     chapters = [chapter(exhibit, groups) for exhibit in exhibits.ALL]
     parts = {
         "What was run": _what_was_run(groups, output, shelf),
-        "Tables and figures of the paper": shelf.table(index_table(chapters), {one.number: f"#{one.anchor}" for one in chapters})
+        EXHIBITS: shelf.table(index_table(chapters), {one.number: f"#{one.anchor}" for one in chapters})
         + "".join(_exhibit(one, groups, shelf) for one in chapters),
         "Statistics": "".join(map(shelf.table, statistics(groups))) if groups else "",
         "Pruning, decoder by decoder": _decoders(runs, shelf),
@@ -60,7 +54,7 @@ def _fill(groups: Sequence[Group], output: Path, folder: Path) -> None:
     }
     contents = "".join(f"<a href='#{provenance.anchor(title)}'>{title}</a>" for title in parts)
     notes = [*provenance.warnings(groups), *broken(runs), *_stand_in(groups)]
-    body = [f"<style>{CSS}</style><p class=headline>{escape(_headline(groups, chapters))}</p><nav>{contents}</nav>",
+    body = [f"<style>{asset('book.css')}</style><p class=headline>{escape(_headline(groups, chapters))}</p><nav>{contents}</nav>",
             *(f"<p class=warning>{escape(note)}</p>" for note in notes),
             *(f"<h2 id={provenance.anchor(title)}>{title}</h2>\n{part or '<p class=note>Nothing: no run has any.</p>'}"
               for title, part in parts.items())]
@@ -73,11 +67,11 @@ class _Shelf:
     def __init__(self, folder: Path, links: dict[str, str]):
         self.folder, self.links, self.taken = folder, links, set()
 
-    def table(self, table: Table, links: dict[str, str] | None = None) -> str:
-        """Raises ValueError for a second table of the same name."""
+    def table(self, table: Table, links: dict[str, str] | None = None, heading: str = "") -> str:
+        """`heading`: what stands above already, not to be said again. Raises ValueError for a second table of the same name."""
         self._take(f"table {table.name}")
         render.write(table, self.folder / "tables")
-        return render.html(table, self.links if links is None else links)
+        return render.html(replace(table, title="") if table.title == heading else table, self.links if links is None else links)
 
     def picture(self, figure, name: str, caption: str) -> str:
         """Raises ValueError for a second figure of the same name."""
@@ -91,8 +85,8 @@ class _Shelf:
 
 
 def _headline(groups: Sequence[Group], chapters: Sequence[Chapter]) -> str:
-    count = pd.Series([one.state for one in chapters]).value_counts()
-    states = ", ".join(f"{number} {state}" for state, number in count.items())
+    count = Counter(one.state for one in chapters)
+    states = ", ".join(f"{count[state]} {state}" for state in STATES if count[state])
     runs = sum(len(group.runs) for group in groups)
     return f"{runs} run{'s' * (runs != 1)} under {len(groups)} name{'s' * (len(groups) != 1)}; {len(chapters)} tables and figures: {states}"
 
@@ -109,9 +103,10 @@ def _what_was_run(groups: Sequence[Group], output: Path, shelf: _Shelf) -> str:
 
 def _exhibit(one: Chapter, groups: Sequence[Group], shelf: _Shelf) -> str:
     """Pictures and tables, then the runs behind them, what is missing, and the commands."""
-    parts = [f"<section id={one.anchor}><h3>{escape(f'{one.number}: {one.title}')} <a href='#tables-and-figures-of-the-paper'>index</a></h3>"]
+    heading = f"{one.number}: {one.title}"
+    parts = [f"<section id={one.anchor}><h3>{escape(heading)} <a href='#{provenance.anchor(EXHIBITS)}'>index</a></h3>"]
     parts += [shelf.picture(each.figure, each.name, each.caption) for each in one.made.pictures]
-    parts += [shelf.table(table) for table in one.made.tables]
+    parts += [shelf.table(table, heading=heading) for table in one.made.tables]
     if one.runs:
         links = ", ".join(f"<a href='{escape(shelf.links[name])}'>{escape(name)}</a>" for name in one.runs)
         parts.append(f"<p class=note>Ours come from: {links}</p>")

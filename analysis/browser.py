@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from hashlib import sha256
 from html import escape
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from contourpy import contour_generator
@@ -16,26 +15,11 @@ from PIL import Image
 
 from analysis.cases import CaseView, read_cases
 from analysis.load import Run
+from analysis.page import asset
 
 SLICES = 24  # axial ones of a scan, evenly spaced
 WINDOWS = {"soft tissue": (40, 400), "lung": (-600, 1500), "bone": (400, 1800)}  # level and width in HU
 BUDGET = 8_000_000  # bytes of a page that cases may take
-SCRIPT = (Path(__file__).parent / "browser.js").read_text(encoding="utf-8")
-CSS = """
-.cases { display: grid; grid-template-columns: minmax(0, 27em) auto minmax(15em, 1fr); gap: .8em 1.2em }
-.cases .controls { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .5em 1.4em; align-items: center; font-size: 13px }
-.cases fieldset { border: 0; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2em .8em } .cases select { max-width: 100% }
-.cases figure { margin: 0; overflow: visible } .cases svg { display: block; width: 100%; background: #000 }
-.cases .coronal svg { height: 26em; width: auto; max-width: 100%; cursor: pointer }
-.cases input[type=range] { width: 100%; margin: .6em 0 0 } .cases output, .cases figcaption, .cases .legend { font-size: 12.5px; color: #555 }
-.cases ul { list-style: none; margin: .3em 0; padding: 0; max-height: 24em; overflow-y: auto; columns: 15em }
-.cases li { display: flex; justify-content: space-between; gap: .6em; break-inside: avoid; font-variant-numeric: tabular-nums; color: #222 }
-.cases li:hover, .cases li:focus-within { background: #f2f6fa } .cases .swatch { display: inline-block; width: .8em; height: .8em; margin: 0 .4em }
-.cases path { vector-effect: non-scaling-stroke; fill-rule: evenodd; stroke-width: 1.5 } .cases .reference { fill-opacity: .25; stroke-width: 1; stroke-dasharray: 2 3 }
-.cases .predicted { fill: none } .cases svg.one path:not(.chosen) { opacity: .15 } .cases path.chosen { stroke-width: 2.5 }
-.cases text { fill: #fff; font: 12px system-ui, sans-serif } .cases line { stroke: #fff; stroke-width: 1; stroke-dasharray: 4 3; vector-effect: non-scaling-stroke }
-@media (max-width: 900px) { .cases { grid-template-columns: minmax(0, 1fr) } .cases ul { max-height: none } .cases .coronal svg { height: 18em } }
-"""
 
 
 def case_browser(runs: Mapping[str, Run], links: Mapping[str, str] | None = None, budget: int = BUDGET) -> str:
@@ -66,9 +50,9 @@ def case_browser(runs: Mapping[str, Run], links: Mapping[str, str] | None = None
         more = ", ".join(f"<a href='{escape(links[name])}'>{escape(name)}</a>" for name in left_out if name in (links or {}))
         notes.append(f"{sum(left_out.values())} of {len(ranked)} views have no room in this page{f'; see {more}' if more else ''}.")
     code = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return (f"<style>{CSS}</style><div class=cases><script type=application/json>{code}</script>"
+    return (f"<style>{asset('browser.css')}</style><div class=cases><script type=application/json>{code}</script>"
             "<noscript>The browser of test cases needs JavaScript.</noscript></div>\n"
-            f"{''.join(f'<p class=note>{note}</p>' for note in notes)}<script>{SCRIPT}</script>\n")
+            f"{''.join(f'<p class=note>{note}</p>' for note in notes)}<script>{asset('browser.js')}</script>\n")
 
 
 def _within(budget: int, scans: Mapping[tuple, dict], ranked: list[tuple[int, tuple, dict]]) -> tuple[dict, dict[str, int]]:

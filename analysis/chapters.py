@@ -14,7 +14,7 @@ from analysis.groups import Group
 from analysis.provenance import anchor
 from analysis.render import Table
 
-COMPLETE, PARTLY, PAPER_ONLY = "complete", "in part", "with the paper's numbers alone"
+STATES = COMPLETE, PARTLY, PAPER_ONLY = "complete", "in part", "with the paper's numbers alone"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def index_table(chapters: Sequence[Chapter]) -> Table:
 
 def _names(made: Made, name: str) -> bool:
     word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
-    texts = [text for table in made.tables for text in (table.title, *table.header, *table.notes, *(cell for row in table.rows for cell in row))]
-    texts += [text for table in made.tables for column in table.data.select_dtypes(exclude="number") for text in table.data[column].map(str)]
-    texts += [picture.caption for picture in made.pictures]
+    texts = [picture.caption for picture in made.pictures]
+    for table in made.tables:
+        texts += [table.title, *table.header, *table.notes, *(cell for row in table.rows for cell in row)]
+        texts += [str(text) for _, column in table.data.select_dtypes(exclude="number").items() for text in column.unique()]
     return any(map(word.search, texts))

@@ -11,15 +11,16 @@ from analysis.load import Run
 from analysis.render import Table
 
 NOTE = ("Decoders by the SHA-256 of their weights, compared with the step before; the hashes themselves are in the tables of decoders. "
-        "before: decoders from earlier steps. updated: trained again in the step. The encoder is held to the same: a run stops with an error "
-        "where frozen weights change.")
+        "before: decoders from earlier steps. updated: trained again in the step. The encoder is held to the same: a run stops with an "
+        "error where frozen weights change.")
 
 
 def frozen_table(runs: Mapping[str, Run]) -> Table | None:
     """One row per run and step of what has decoders; None where nothing has."""
     data = [{"run": label, "step": one.step, "trained_on": one.trained_on, "before": one.before, "unchanged": one.unchanged,
-             "updated": len(one.updated), "new": one.new, "changed_without_training": len(one.changed), "not_listed_any_more": len(one.absent),
-             "updated_names": " ".join(one.updated), "changed_names": " ".join(one.changed), "absent_names": " ".join(one.absent)}
+             "updated": len(one.updated), "new": one.new, "changed_without_training": len(one.changed),
+             "not_listed_any_more": len(one.absent), "updated_names": " ".join(one.updated), "changed_names": " ".join(one.changed),
+             "absent_names": " ".join(one.absent)}
             for label, run in runs.items() for one in frozen_by_step(run.decoders)]
     if not data:
         return None

@@ -59,10 +59,9 @@ def runs_table(groups: Sequence[Group]) -> Table:
                          "state": state(run), "dsc": final["dsc"], "dsc_n": final["dsc_n"], "pairs": final["structures"],
                          "missed": final["missed"], "false_positive": final["false_positive"], "revision": git.get("revision"),
                          "dirty": git.get("dirty"), "folder": str(run.folder)})
-    header = ("name", "experiment", "order", "method", "seed", "scenario", "steps", "stage", "state", "final mean DSC", "missed", "fp",
-              "revision")
-    rows = tuple((line["name"], line["experiment"], line["order"], line["method"], line["seed"], line["scenario"], str(line["steps"]),
-                  line["stage"], line["state"], f"{number(line['dsc'])} (n={int(line['dsc_n'])})", str(int(line["missed"])),
+    header = ("name", "experiment", "order", "method", "seed", "steps", "stage", "state", "final mean DSC", "missed", "fp", "revision")
+    rows = tuple((line["name"], f"{line['experiment']}, {line['scenario']}", line["order"], line["method"], line["seed"],
+                  str(line["steps"]), line["stage"], line["state"], f"{number(line['dsc'])} (n={int(line['dsc_n'])})", str(int(line["missed"])),
                   str(int(line["false_positive"])), _revision(line)) for line in data)
     notes = ("final mean DSC: after the last step, over the n (dataset, structure) pairs that have a value. missed, fp: counts of "
              "case-structure pairs. revision: of the code; +: with changes that were not committed.",)

@@ -12,8 +12,10 @@ from clnet.errors import UsageError
 # Cells of a column, in an order that is neither up nor down, and where each belongs when numbers go up.
 CELLS = {"0.87 ± 0.01 (n=4)": 4, "–": 9, "12,345": 7, "all": 10, "−0.3": 0, "not run": 8, "0.10 n4 m1": 2, "98.2 %": 6, "<0.001": 1,
          "+0.9": 5, "0.5 (n=3, missed 1)": 3}
-CLICK = "const headers = document.querySelectorAll('th'), column = (i) => [...document.querySelectorAll('td')].filter((_, j) => j % 2 == i)" \
-        ".map((cell) => cell.textContent); const click = (i) => headers[i].querySelector('button').click(); "
+CLICK = """
+const headers = document.querySelectorAll('th'), click = (i) => headers[i].querySelector('button').click();
+const column = (i) => [...document.querySelectorAll('td')].filter((_, j) => j % 2 == i).map((cell) => cell.textContent);
+"""
 
 
 def sortable(names: list[str], values: list[str], summary: frozenset[int] = frozenset()) -> str:
@@ -39,6 +41,14 @@ def test_names_sort_with_their_numbers_and_hashes_as_text(in_browser):
         ["Aorta", "Bone_Rib2_L", "Bone_Rib10_L"], ["0d2c16aa trained", "76b9432b =", "cbdc0fa6 ="], "none"]
 
 
+def test_a_group_keeps_its_name_when_its_rows_part(in_browser):
+    script = CLICK + "click(1); const sorted = column(0); click(1); click(1); return [sorted, column(0)]"
+    names, values = ["Liver", "", "Heart", ""], ["3", "1", "2", "4"]
+    assert in_browser(sortable(names, values), script) == [["Liver", "Heart", "Liver", "Heart"], names]
+    # summary rows that head groups are rows like others
+    assert in_browser(sortable(list("abcd"), values, frozenset({0, 2})), script)[0] == list("bcad")
+
+
 def test_headers_are_reached_by_the_keyboard(in_browser):
     found = in_browser(sortable(["a", "b"], ["1", "2"]), "const button = document.querySelector('th button'); button.focus(); "
                        "return [document.activeElement === button, button.tabIndex, button.textContent, "
@@ -48,7 +58,8 @@ def test_headers_are_reached_by_the_keyboard(in_browser):
 
 def test_a_wide_table_does_not_widen_a_narrow_page(in_browser):
     source = sortable(["a" * 80, "b"], ["1" * 90, "2"])
-    inside, wide = in_browser(source, "return [document.documentElement.scrollWidth, document.querySelector('table').offsetWidth]", width=420)
+    script = "return [document.documentElement.scrollWidth, document.querySelector('table').offsetWidth]"
+    inside, wide = in_browser(source, script, width=420)
     assert inside == 420 and wide > 1000
 
 
