@@ -61,8 +61,8 @@ def runs_table(groups: Sequence[Group]) -> Table:
                          "dirty": git.get("dirty"), "folder": str(run.folder)})
     header = ("name", "experiment", "order", "method", "seed", "steps", "stage", "state", "final mean DSC", "missed", "fp", "revision")
     rows = tuple((line["name"], f"{line['experiment']}, {line['scenario']}", line["order"], line["method"], line["seed"],
-                  str(line["steps"]), line["stage"], line["state"], f"{number(line['dsc'])} (n={int(line['dsc_n'])})", str(int(line["missed"])),
-                  str(int(line["false_positive"])), _revision(line)) for line in data)
+                  str(line["steps"]), line["stage"], line["state"], f"{number(line['dsc'])} (n={int(line['dsc_n'])})",
+                  str(int(line["missed"])), str(int(line["false_positive"])), _revision(line)) for line in data)
     notes = ("final mean DSC: after the last step, over the n (dataset, structure) pairs that have a value. missed, fp: counts of "
              "case-structure pairs. revision: of the code; +: with changes that were not committed.",)
     return Table("runs", "Runs", header, rows, pd.DataFrame(data), notes)
