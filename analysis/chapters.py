@@ -14,7 +14,7 @@ from analysis.groups import Group
 from analysis.provenance import anchor
 from analysis.render import Table
 
-STATES = COMPLETE, PARTLY, PAPER_ONLY = "complete", "in part", "with the paper's numbers alone"
+STATES = COMPLETE, PARTLY, PAPER_ONLY = "complete", "in part", "paper only"
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def test_everything_is_one_click_away_and_every_link_leads_somewhere(finished, t
     assert "../../order1%20a/manifest.json" in outside and "../../order1%20a/" in outside
     assert all((page.parent / address.replace("%20", " ")).exists() for address in outside)
     assert not re.search(r"src=['\"]?(?!data:)\w|https?://(?!www.w3.org/)", html) and ">nan<" not in html.lower()
-    assert ">Table 1</a></td><td>first</td><td>complete</td>" in html and "1 complete, 1 with the paper&#x27;s numbers alone" in html
+    assert ">Table 1</a></td><td>first</td><td>complete</td>" in html and "1 complete, 1 paper only" in html
 
 
 def test_an_exhibit_shows_its_runs_or_what_would_fill_it(finished, tmp_path, merged_scores):
