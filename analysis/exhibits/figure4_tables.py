@@ -42,7 +42,8 @@ def final_table(order: str, ours: Sequence[Ours]) -> Table:
     header = ("method", *(f"S{step} {dataset}" for step, dataset in enumerate(datasets_of(order))), "all pairs", "nominal M", "counted M",
               "non-zero M", "pairs", "missed", "fp")
     return Table(f"figure4_{order}", f"Figure 4, order {order}: DSC (%) after the last step, and parameters", header, tuple(rows),
-                 pd.concat(data, ignore_index=True), tuple(_notes(mine)), frozenset(index for index, row in enumerate(rows) if row[0].endswith(": ours")))
+                 pd.concat(data, ignore_index=True), tuple(_notes(mine)),
+                 frozenset(index for index, row in enumerate(rows) if row[0].endswith(": ours")))
 
 
 def drops_table(ours: Sequence[Ours]) -> Table:
@@ -81,7 +82,7 @@ def _measured(own: Ours | None) -> tuple[dict[str, pd.Series], dict[str, str]]:
     if own is None:
         return dict.fromkeys(_keys(), pd.Series(dtype=float)), {}
     finals, own_sizes = own.finals(), own.sizes()
-    values = {f"S{step}": own.curve(step).iloc[-1] for step in STEPS}
+    values = {f"S{step}": own.curve(step).reindex(STEPS[-1:]).iloc[0] for step in STEPS}
     values |= {"all pairs": 100 * finals["dsc"], **{name: own_sizes[name] for name in SIZES}}
     return values, {count: str(int(finals[count].iloc[0] if count == "structures" else finals[count].sum())) for count in COUNTS}
 

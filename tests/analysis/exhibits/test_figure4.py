@@ -103,6 +103,16 @@ def test_without_runs_the_papers_numbers_stand_alone(overlaps):
     assert len(made.missing) == len(METHODS) and overlaps(made.pictures[0].figure) == []
 
 
+def test_a_method_without_decoders_and_sizes_has_scores_alone(run_with, scores_of, decoders_of):
+    scores = scores_of(method="mib").assign(method="mib")
+    folder = write(run_with, scores[scores["dataset"] != "phantom_lesion"], "mib", decoders_of().iloc[:0])
+    (folder / "footprint.csv").unlink()
+    made = figure4.make(read_groups([folder]))
+    row = next(row for row in made.tables[0].rows if row[0] == "MiB: ours")
+    assert row[5] == DASH and row[7:10] == (DASH,) * 3 and float(row[6]) > 50  # KiTS21 was learned, but not scored
+    assert any("nominal number of parameters is not known" in sentence for sentence in made.missing)
+
+
 def test_what_is_missing_is_said_and_no_text_overlaps(groups, overlaps):
     made = figure4.make(groups)
     said = " ".join(made.missing)
