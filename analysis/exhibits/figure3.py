@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis import pruning
 from analysis.exhibit import Exhibit, Made, Picture
+from analysis.exhibits.commands import REAL, five_public
 from analysis.exhibits.doubtful import copied
 from analysis.exhibits.match import is_stand_in, paper_datasets, paper_method
 from analysis.groups import Group
@@ -110,8 +111,5 @@ def _table(paper: pd.DataFrame, ours: dict[str, pd.DataFrame], notes: list[str])
 
 
 EXHIBITS = (Exhibit("Figure 3", "Decoders: pruning rate, and DSC with pruning minus without", (
-    "python run.py experiment=universal36 data.root=FOLDER pruning=text",
-    "python run.py experiment=universal36 data.root=FOLDER",
-    "python run.py experiment=order1 pruning=short",
-    "python run.py experiment=order1",
-), _make),)
+    *five_public("order1"), "python run.py experiment=order1", f"python run.py experiment=universal36 {REAL} pruning=text",
+    f"python run.py experiment=universal36 {REAL}"), _make),)

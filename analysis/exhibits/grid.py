@@ -12,7 +12,7 @@ from analysis.render import DASH, Table, number, signed
 from analysis.spread import SEEDS
 
 PAPER = "paper"  # the source of printed numbers
-DIFFERENCE = "difference"
+DIFFERENCE = "difference"  # each row names its method and run, so that rows can be sorted
 LEGEND = ("Below the paper's numbers ours, where a run repeats the method, and the difference (ours minus the paper's). Bold: the best "
           "of a column, among the paper's and, where there are several, among ours.")
 DETAIL_LEGEND = ("Means over cases, then over the n of all (dataset, structure) pairs that have a value. SD: standard deviation over cases "
@@ -72,12 +72,12 @@ def grid(name: str, title: str, cells: pd.DataFrame, columns: Sequence[Column], 
             if source == PAPER or all(map(pd.isna, printed)):
                 continue
             differences = [ours - theirs for ours, theirs in zip(values[-1][2], printed, strict=True)]
-            rows.append(("", DIFFERENCE, *(signed(value, MEASURES[column.measure].digits)
-                                           for value, column in zip(differences, columns, strict=True))))
+            rows.append((row, f"{source}, {DIFFERENCE}", *(signed(value, MEASURES[column.measure].digits)
+                                                           for value, column in zip(differences, columns, strict=True))))
             values.append((row, DIFFERENCE, []))
     used = dict.fromkeys(column.measure for column in columns)
     explained = [*(MEASURES[measure].note for measure in used), SEEDS if (cells["runs"] > 1).any() else None]
-    return Table(name, title, ("", "results", *(column.header for column in columns)), tuple(rows), cells,
+    return Table(name, title, ("method", "results", *(column.header for column in columns)), tuple(rows), cells,
                  tuple(filter(None, (LEGEND, *explained, *notes))), bold=_best(values, columns, unranked))
 
 
@@ -96,7 +96,7 @@ def details(name: str, title: str, cells: pd.DataFrame) -> Table | None:
         rows.append((row, source, place, number(first["cases"], 0), *scores, *(number(first[count], 0) for count in COUNTS)))
     if not rows:
         return None
-    header = ("", "run", "of", "cases", "DSC (%)", "SD", "n", "ASD (mm)", "SD", "n", "missed", "fp", "left out")
+    header = ("method", "run", "of", "cases", "DSC (%)", "SD", "n", "ASD (mm)", "SD", "n", "missed", "fp", "left out")
     return Table(name, title, header, tuple(rows), ours, (DETAIL_LEGEND,))
 
 

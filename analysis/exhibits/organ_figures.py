@@ -8,10 +8,10 @@ import pandas as pd
 
 from analysis import style
 from analysis.exhibit import Exhibit, Made, Picture
+from analysis.exhibits.commands import REAL, five_public, of_rivals
 from analysis.exhibits.doubtful import copied
-from analysis.exhibits.match import is_stand_in, paper_method
+from analysis.exhibits.match import is_stand_in, method_name, paper_method
 from analysis.exhibits.organ_panels import OURS, level_panels, upright_panels
-from analysis.exhibits.organ_rows import Entry
 from analysis.exhibits.organs import INTERNAL, structure_scores
 from analysis.groups import Group
 from analysis.paper import caveat
@@ -24,7 +24,8 @@ PAGES = (("Head & Neck",), ("Chest",), ("Abdomen", "Lesion", "Body"), ("Bone",),
 ROWS = (("Head & Neck", "Lesion"), ("Chest", "Body"), ("Abdomen", "LNS"), ("Bone",))  # of Figure S2
 COLOURS = dict(zip(GROUPS, style.COLOURS, strict=True))
 _MARKED = "* CL-Net U36's value is probably a copy of CL-Net U5's."
-_COMMANDS = ("python run.py experiment=universal36 data.root=FOLDER pruning=text", "python run.py experiment=order1 pruning=short")
+_COMMANDS = (*five_public("universal5"), *(f"python run.py experiment={name}36 {REAL} pruning=text" for name in ("universal", "continual")),
+             *of_rivals("universal36", "nnunet"))
 
 
 def paper_scores() -> pd.DataFrame:
@@ -47,7 +48,7 @@ def our_scores(groups: Sequence[Group]) -> dict[str, pd.Series]:
 def _make(name: str, groups: Sequence[Group]) -> Made:
     paper, ours = paper_scores(), our_scores(groups)
     shown = dict(list(ours.items())[:len(OURS)])
-    printed = {str(Entry(method)): paper[method] for method in METHODS}
+    printed = {method_name(method): paper[method] for method in METHODS}
     used = [group for group in groups if group.name in shown]
     stand_ins = [dataset for group in used if is_stand_in(group.first) for dataset in group.first.learned_at]
     note = " ".join([_MARKED, *([caveat(stand_ins)] if used else [])])
@@ -66,14 +67,14 @@ def _table(name: str, paper: pd.DataFrame, ours: dict[str, pd.Series], note: str
     for group, values in ours.items():
         data[group] = data["structure"].map(values)
     cells = [[number(value, 1) for value in data[column]] for column in data.columns[2:]]
-    header = ("structure", "group", *(f"paper {Entry(method)}" for method in METHODS), *(f"ours, {group}" for group in ours))
+    header = ("structure", "group", *(f"paper {method_name(method)}" for method in METHODS), *(f"ours, {group}" for group in ours))
     return Table(f"figure_{name}", f"Figure {name}: DSC (%) of every structure", header,
                  tuple(zip(paper["label"], data["group"], *cells, strict=True)), data, (note,))
 
 
 def _missing(groups: Sequence[Group], paper: pd.DataFrame, ours: dict[str, pd.Series], shown: dict[str, pd.Series]) -> list[str]:
     found = {paper_method(group) for group in groups}
-    absent = [str(Entry(method)) for method in METHODS if method not in found]
+    absent = [method_name(method) for method in METHODS if method not in found]
     words = [f"No run repeats: {'; '.join(absent)}."] if absent else []
     words += [f"{name} has {values.reindex(paper.index).count()} of the {len(paper)} structures." for name, values in shown.items()]
     return words + [f"{name} is left out: a figure has room for {len(OURS)} of ours." for name in ours if name not in shown]

@@ -10,10 +10,10 @@ import pandas as pd
 
 from analysis.exhibits.match import method_name, paper_method
 from analysis.exhibits.organs import pruning_rates, structure_scores
+from analysis.exhibits.ours import SCORED
 from analysis.groups import Group
 from analysis.published import MEAN, results
 
-MEASURES = ("dsc", "asd_mm")
 WORDS = ("dataset", "structure", "entry", "method", "order", "run")
 COUNTS = ("missed", "false_positive")
 
@@ -42,8 +42,8 @@ def printed_rows(number: str) -> pd.DataFrame:
     keys = ["dataset", "structure", "method", "order"]
     rows = results(number)
     columns = {}
-    for measure in MEASURES:
-        part = rows[rows["measure"] == measure].set_index(keys, verify_integrity=True)
+    for measure in SCORED:
+        part = rows[rows["measure"] == measure].set_index(keys)
         columns |= {measure: part["value"], f"{measure}_std": part["std"]}
     columns["rate_percent"] = rows.groupby(keys, sort=False)["pruning_rate_percent"].first()
     index = pd.MultiIndex.from_frame(rows[keys].drop_duplicates().sort_values("order", kind="stable"))
@@ -78,7 +78,7 @@ def _line(entry: Entry, dataset: str, structure: str) -> dict:
     theirs = entry.printed.loc[key] if entry.printed is not None and key in entry.printed.index else {}
     ours = entry.scores.loc[key] if entry.scores is not None and key in entry.scores.index else {}
     line = {"dataset": dataset, "structure": structure, "entry": str(entry), "method": entry.method, "order": entry.order, "run": entry.run}
-    for measure in MEASURES:
+    for measure in SCORED:
         values = {"paper": theirs.get(measure), "paper_std": theirs.get(f"{measure}_std"), "ours": ours.get(measure),
                   "ours_std": ours.get(f"{measure}_std"), "n": ours.get(f"{measure}_n")}
         line |= {f"{measure}_{name}": value for name, value in values.items()}
@@ -116,4 +116,4 @@ def _with_differences(line: dict) -> dict:
     def value(key: str) -> float:
         return np.nan if line.get(key) is None else line[key]
 
-    return line | {f"{measure}_difference": value(f"{measure}_ours") - value(f"{measure}_paper") for measure in MEASURES}
+    return line | {f"{measure}_difference": value(f"{measure}_ours") - value(f"{measure}_paper") for measure in SCORED}

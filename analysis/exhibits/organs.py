@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.aggregate import by_structure
-from analysis.exhibits.match import paper_datasets
+from analysis.exhibits.match import FIVE_PUBLIC, paper_datasets
+from analysis.exhibits.ours import final_rows
 from analysis.groups import Group
 from analysis.load import Run
 from analysis.pruning import last_decoders
@@ -18,13 +19,13 @@ def structure_scores(group: Group) -> pd.DataFrame:
     """Index (dataset, structure) with the paper's names of datasets; columns of `aggregate.by_structure` over the cases of all seeds.
 
     Of the last step and the final stage. Under `internal-36` stand all datasets that were learned, as one: a structure's mean is over
-    the cases of every dataset that has it.
+    the cases of every dataset that has it. A dataset's own name stands for the five public ones and for external test sets, so without
+    others that were learned.
     """
-    run = group.first
-    last = group.scores.query("step == @step", local_dict={"step": max(run.trained_on)})
-    named = last.assign(dataset=last["dataset"].map(paper_datasets(run))).dropna(subset="dataset")
-    together = last[last["dataset"].isin(run.learned_at)].assign(dataset=INTERNAL)
-    return by_structure(pd.concat([named, together], ignore_index=True), run.stage).droplevel("step")
+    names, rows = paper_datasets(group.first), pd.concat([final_rows(run) for run in group.runs])
+    learned = rows["dataset"].isin(group.first.learned_at)
+    named = rows.assign(dataset=rows["dataset"].map(names))[~learned | rows["dataset"].map(names).isin(FIVE_PUBLIC)]
+    return by_structure(pd.concat([named, rows[learned].assign(dataset=INTERNAL)]), group.first.stage).droplevel("step")
 
 
 def pruning_rates(group: Group) -> dict[str, float]:

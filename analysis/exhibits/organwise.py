@@ -10,32 +10,34 @@ import pandas as pd
 
 from analysis.exhibit import Exhibit, Made
 from analysis.exhibits import doubtful
-from analysis.exhibits.match import is_stand_in
+from analysis.exhibits.grid import MEASURES, Measure
+from analysis.exhibits.match import is_stand_in, why_absent
 from analysis.exhibits.organ_rows import COUNTS, Entry, entries, lines, means, printed_rows
+from analysis.exhibits.ours import SCORED
 from analysis.groups import Group
 from analysis.paper import caveat
 from analysis.published import MEAN
-from analysis.render import DASH, Table, number
+from analysis.render import DASH, Table, number, signed
 
 HEADER = ("structure", "method", "our run", "DSC % paper", "ours", "diff.", "n", "ASD mm paper", "ours", "diff.", "n", "T % paper", "ours",
           "missed", "fp")
-AS_PRINTED = {"dsc": ("DSC", 100, 1), "asd_mm": ("ASD", 1, 2)}  # the paper's name, its unit in ours (percent, mm), and digits
 LEGEND = ("Mean \N{PLUS-MINUS SIGN} standard deviation over cases, after the last step; diff.: ours minus the paper's. n: cases in our "
           "mean, in the rows of means structures. missed: nothing predicted, DSC 0 and no distance; fp: predicted where the reference is "
           "empty. T: share of weights that pruning removed from the structure's decoder.")
+AS_PRINTED = {name: MEASURES[name] for name in SCORED}
+NOT_MADE = {"CLNet_U36_finetune": "CL-Net U36, fine-tuned: no experiment tunes a finished universal model on single datasets."}
 SPREADS = "The paper's standard deviations hardly differ between methods: they are for display, not for tests."
 
 
 @dataclass(frozen=True)
 class OrganTable:
     """What sets one of Tables S12 to S48 apart. number: `S12`; also: a method of the paper's -> ours that stand below it, without a number
-    of the paper's; only_paper: its methods that the benchmark cannot run, and why, in a sentence."""
+    of the paper's."""
 
     number: str
     title: str
     commands: tuple[str, ...]
     also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    only_paper: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exhibit(self) -> Exhibit:
@@ -66,18 +68,17 @@ def make(spec: OrganTable, groups: Sequence[Group]) -> Made:
 
 def _cells(row: pd.Series, name: str) -> tuple[str, ...]:
     cells = [name, row["entry"], row["run"] or DASH]
-    for measure, (_, factor, digits) in AS_PRINTED.items():
-        mark = f" [{row['doubt']}]" if measure == "dsc" and row["doubt"] else ""
-        difference = number(factor * row[f"{measure}_difference"], digits)
-        sign = "+" if row[f"{measure}_difference"] > 0 and difference.strip("0.") else ""
-        cells += [_spread(row, f"{measure}_paper", factor, digits) + mark, _spread(row, f"{measure}_ours", factor, digits),
-                  sign + difference, number(row[f"{measure}_n"], 0)]
+    for name_of, measure in AS_PRINTED.items():
+        mark = f" [{row['doubt']}]" if name_of == "dsc" and row["doubt"] else ""
+        cells += [_spread(row, f"{name_of}_paper", measure) + mark, _spread(row, f"{name_of}_ours", measure),
+                  signed(measure.factor * row[f"{name_of}_difference"], measure.digits), number(row[f"{name_of}_n"], 0)]
     return (*cells, number(row["rate_paper"], 1), number(row["rate_ours"], 1), *(number(row[name], 0) for name in COUNTS))
 
 
-def _spread(row: pd.Series, name: str, factor: float, digits: int) -> str:
-    spread = factor * row[f"{name}_std"]
-    return number(factor * row[name], digits) + ("" if pd.isna(spread) else f" \N{PLUS-MINUS SIGN} {number(spread, digits)}")
+def _spread(row: pd.Series, name: str, measure: Measure) -> str:
+    spread = row[f"{name}_std"]
+    text = number(measure.factor * row[name], measure.digits)
+    return text if pd.isna(spread) else f"{text} \N{PLUS-MINUS SIGN} {number(measure.factor * spread, measure.digits)}"
 
 
 def _unlike_rows(printed: pd.DataFrame) -> list[str]:
@@ -85,18 +86,18 @@ def _unlike_rows(printed: pd.DataFrame) -> list[str]:
     words = []
     for (method, order), part in printed.groupby(level=["method", "order"], sort=False):
         is_mean = part.index.get_level_values("structure") == MEAN
-        for measure, (name, factor, digits) in AS_PRINTED.items():
-            mean, of_rows = factor * part.loc[is_mean, measure].max(), factor * part.loc[~is_mean, measure].mean()
-            if abs(mean - of_rows) > 1.01 * 10**-digits:  # half a unit of the last digit for the mean, half for the rows
-                words.append(f"{Entry(method, order)} {name} {number(mean, digits)} ({number(of_rows, digits)})")
+        for name, measure in AS_PRINTED.items():
+            mean, of_rows = measure.factor * part.loc[is_mean, name].max(), measure.factor * part.loc[~is_mean, name].mean()
+            if abs(mean - of_rows) > 1.01 * 10**-measure.digits:  # half a unit of the last digit for the mean, half for the rows
+                words.append(f"{Entry(method, order)} {measure.words} {number(mean, measure.digits)} ({number(of_rows, measure.digits)})")
     return [f"Means that the paper's rows do not give (in brackets what they give): {'; '.join(words)}."] if words else []
 
 
 def _missing(spec: OrganTable, columns: Sequence[Entry], rows: pd.DataFrame) -> list[str]:
     absent = [entry for entry in columns if entry.printed is not None and not entry.run]
-    words = [str(entry) for entry in absent if entry.method not in spec.only_paper]
+    words = [str(entry) for entry in absent if why_absent(entry.method) is None and entry.method not in NOT_MADE]
     found = [f"No run repeats: {'; '.join(words)}."] if words else []
-    found += [f"{entry}: {spec.only_paper[entry.method]}" for entry in absent if entry.method in spec.only_paper]
+    found += [NOT_MADE.get(entry.method) or why_absent(entry.method) for entry in absent if str(entry) not in words]
     for index, entry in enumerate(columns):
         part = rows.iloc[index::len(columns)]
         have = part["dsc_ours"].notna().sum()

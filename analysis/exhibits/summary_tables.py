@@ -57,7 +57,7 @@ _FIVE = {**dict(zip(FIVE_PUBLIC, FIVE_PUBLIC, strict=True)), ALL_PAIRS: "mean"}
 _ORGANS = {name: "mean" if name == MEAN else name for name in dict.fromkeys(results("3")["structure"]) if name != MEAN} | {MEAN: "mean"}
 
 _TABLES = (
-    _layout("1", also=("CLNet_C36", "CLNet_U5", "CLNet_C5", "nnUNet_E5"), title="results by body group", commands=THIRTY_SIX,
+    _layout("1", also=("CLNet_U5", "CLNet_C5", "nnUNet_E5"), title="results by body group", commands=THIRTY_SIX,
             printed=partial(by_place, "1", "group"), places=body_groups, sizes=nominal_by_group,
             grids=(*((words, _columns(measure, _BY_GROUP)) for measure, words in SCORES),
                    ("parameters in millions", _columns("nominal_parameters_m", _BY_GROUP))),

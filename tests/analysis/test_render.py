@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from analysis.render import Table, html, latex, markdown, number, text, text_width, write
+from analysis.render import Table, html, latex, markdown, number, signed, text, text_width, write
 
 TABLE = Table("small", "A title", ("structure", "S0"), (("Lung_L", "0.9 (n=4)"), ("a|b<c", "\N{EN DASH} (n=0)"), ("mean", "0.900 (n=1)")),
               pd.DataFrame({"structure": ["Lung_L", "a|b<c"], "dsc": [0.9, math.nan]}), ("* note of 100 %",), frozenset({2}))
@@ -17,6 +17,12 @@ TABLE = Table("small", "A title", ("structure", "S0"), (("Lung_L", "0.9 (n=4)"),
                                               (-0.25, "-0.250")])
 def test_number(value, shown):
     assert number(value) == shown
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.25, "+0.25"), (-0.25, "-0.25"), (0.001, "0.00"), (-0.001, "0.00"),
+                                              (math.nan, "\N{EN DASH}")])
+def test_a_difference_has_its_sign(value, shown):
+    assert signed(value, 2) == shown
 
 
 def test_text_is_aligned_and_no_wider_than_asked():
@@ -45,6 +51,13 @@ def test_latex_is_booktabs_with_everything_escaped():
 def test_html_escapes():
     code = html(TABLE)
     assert "<td>a|b&lt;c</td>" in code and "<tr class=summary><td>mean</td>" in code
+
+
+def test_bold_cells_in_every_form():
+    table = Table("best", "title", ("method", "DSC_%"), (("a", "0.9"), ("b", "0.8")), pd.DataFrame(), bold=frozenset({(0, 1)}))
+    assert "| a | **0.9** |" in markdown(table) and "| b | 0.8 |" in markdown(table)
+    assert r"a & \textbf{0.9} \\" in latex(table) and r"b & 0.8 \\" in latex(table) and r"method & DSC\_\% \\" in latex(table)
+    assert "<td>a</td><td><b>0.9</b></td>" in html(table) and "<td>0.8</td>" in html(table)
 
 
 def test_csv_holds_numbers_and_empty_cells(tmp_path):

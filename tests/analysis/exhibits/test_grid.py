@@ -29,8 +29,8 @@ def cells() -> pd.DataFrame:
 def test_ours_stand_below_the_papers_with_the_difference(cells):
     assert grid("t", "title", cells, COLUMNS).rows == (
         ("x", "paper", "90.0", "70.0", "2.00"),
-        ("x", "one", "80.0", DASH, "2.25"), ("", "difference", "-10.0", DASH, "+0.25"),
-        ("x", "two", "85.0 \N{PLUS-MINUS SIGN} 1.0", DASH, DASH), ("", "difference", "-5.0", DASH, DASH),
+        ("x", "one", "80.0", DASH, "2.25"), ("x", "one, difference", "-10.0", DASH, "+0.25"),
+        ("x", "two", "85.0 \N{PLUS-MINUS SIGN} 1.0", DASH, DASH), ("x", "two, difference", "-5.0", DASH, DASH),
         ("y", "paper", "90.0", DASH, "1.50"),
         ("z", "three", DASH, "50.0", DASH))
 
