@@ -96,5 +96,7 @@ def _side_by_side(name: str, title: str, kind: str, tables: dict[str, pd.DataFra
             cells += [number(line["dsc"]) + beside, number(line["nsd"]) if beside else DASH]
         rows.append((row, *cells))
     header = (kind, *(f"{run} {word}" for run in tables for word in ("DSC", "NSD")))
+    unlike = any(set(table.index) != set(names) for table in tables.values())
+    notes += ("The runs do not all have the same rows: their totals are over different ones.",) if totals and unlike else ()
     data = pd.concat([table.rename_axis(kind).reset_index().assign(name=run) for run, table in tables.items()], ignore_index=True)
     return Table(name, title, header, tuple(rows), data, notes, frozenset({len(names) - 1}) if totals else frozenset())

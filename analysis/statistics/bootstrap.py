@@ -1,7 +1,9 @@
-"""Bootstrap interval of a mean over cases. A case is drawn with all its structures, for those are not independent of each other."""
+"""Bootstrap interval of a mean over cases. A case is drawn with all its structures, and in all runs at once: none of these are
+independent of each other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,35 +23,42 @@ class Interval:
     cases: int
 
 
-def mean_interval(values: pd.Series, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
-    """The mean over (dataset, structure) pairs of the mean over cases, and its percentile bootstrap interval.
+def mean_interval(runs: Sequence[pd.Series], weights: Sequence[float] | None = None, *, level: float = LEVEL,
+                  resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+    """The mean over runs of the mean over (dataset, structure) pairs of the mean over cases, and its percentile bootstrap interval.
 
-    values: by (dataset, case, structure), as `case_values` returns them. Cases are drawn within each dataset, so that every resample has
-    the datasets' own numbers of cases; a structure that none of the drawn cases has is left out of that resample.
+    runs: for each its values by (dataset, case, structure), as `case_values` returns them; weights: of the runs, alike by default. Cases
+    are drawn within each dataset, so that every resample has the datasets' own numbers of cases; a structure that none of the drawn
+    cases has is left out of that resample.
     Source: Efron & Tibshirani 1993, chapter 13 (percentile interval), by scipy.stats.bootstrap.
     """
-    tables = [part.droplevel("dataset").unstack("structure").to_numpy() for _, part in values.groupby(level="dataset", sort=True)]
-    if not tables:
+    together = pd.concat(dict(enumerate(runs)), names=["run"])
+    if together.empty:
         return Interval(np.nan, np.nan, np.nan, 0)
-    numbers = [np.arange(len(table)) for table in tables]
+    weights = np.ones(len(runs)) if weights is None else np.asarray(weights, dtype=float)
+    tables = [part.droplevel("dataset").unstack(["run", "structure"]) for _, part in together.groupby(level="dataset", sort=True)]
+    columns = np.concatenate([table.columns.get_level_values("run") for table in tables])
+    in_run = np.equal.outer(columns, np.arange(len(runs))).astype(float)  # (dataset's structure of a run, run)
+    arrays = [table.to_numpy() for table in tables]
 
-    def mean_of_drawn(*drawn: np.ndarray, axis: int) -> np.ndarray:
-        return _mean_over_pairs([table[rows.astype(int)] for table, rows in zip(tables, drawn, strict=True)])
+    def mean(*drawn: np.ndarray, axis: int = -1) -> np.ndarray:
+        pairs = np.concatenate([_mean_over_cases(array[rows.astype(int)]) for array, rows in zip(arrays, drawn, strict=True)], axis=-1)
+        known = ~np.isnan(pairs)
+        counts = known @ in_run
+        means = np.divide(np.where(known, pairs, 0.0) @ in_run, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+        return means @ (weights / weights.sum())
 
-    mean, cases = float(_mean_over_pairs(tables)), sum(map(len, tables))
-    if min(map(len, tables)) < 2:
-        return Interval(mean, np.nan, np.nan, cases)
-    found = stats.bootstrap(numbers, mean_of_drawn, n_resamples=resamples, batch=100, vectorized=True, axis=-1, confidence_level=level,
+    numbers = [np.arange(len(array)) for array in arrays]
+    cases = sum(map(len, numbers))
+    if min(map(len, numbers)) < 2:
+        return Interval(float(mean(*numbers)), np.nan, np.nan, cases)
+    found = stats.bootstrap(numbers, mean, n_resamples=resamples, batch=100, vectorized=True, axis=-1, confidence_level=level,
                             method="percentile", rng=np.random.default_rng(seed)).confidence_interval
-    return Interval(mean, float(found.low), float(found.high), cases)
+    return Interval(float(mean(*numbers)), float(found.low), float(found.high), cases)
 
 
-def _mean_over_pairs(tables: list[np.ndarray]) -> np.ndarray:
-    """(..., case, structure) of each dataset, NaN where undefined -> (...,), the mean over pairs of the mean over cases."""
-    total, pairs = 0.0, 0
-    for table in tables:
-        known = ~np.isnan(table)
-        cases = known.sum(axis=-2)
-        means = np.where(known, table, 0.0).sum(axis=-2) / np.maximum(cases, 1)
-        total, pairs = total + means.sum(axis=-1), pairs + (cases > 0).sum(axis=-1)
-    return total / pairs
+def _mean_over_cases(values: np.ndarray) -> np.ndarray:
+    """(..., case, column), NaN where undefined -> (..., column), NaN where no case has a value."""
+    known = ~np.isnan(values)
+    counts = known.sum(axis=-2)
+    return np.divide(np.where(known, values, 0.0).sum(axis=-2), counts, out=np.full(counts.shape, np.nan), where=counts > 0)

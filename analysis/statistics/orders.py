@@ -22,8 +22,6 @@ class Spread:
     std: float
     between_orders: float
     between_seeds: float
-    orders: int
-    runs: int
 
 
 def variant(group: Group) -> str:
@@ -48,4 +46,4 @@ def spread(values: pd.Series) -> Spread:
     by_order = values.groupby(level="order")
     means, variances = by_order.mean(), by_order.var().dropna()
     within = float(np.sqrt(variances.mean())) if len(variances) else np.nan
-    return Spread(float(means.mean()), float(values.std()), float(means.std()), within, len(means), len(values))
+    return Spread(float(means.mean()), float(values.std()), float(means.std()), within)

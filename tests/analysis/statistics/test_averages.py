@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from analysis.statistics.averages import UNKNOWN, WHOLE_BODY, by_class, by_region, by_set, region_of
+from clnet.anatomy import registry
 
 
 @pytest.fixture
@@ -38,4 +41,10 @@ def test_a_dataset_is_averaged_over_its_classes(two_sets):
 
 def test_regions_of_unions_lesions_and_names_of_ones_own():
     assert region_of("Kidney_Lesion") == "Lesion" and region_of("A_Aorta") == "Chest" and region_of("TargetVolume") == UNKNOWN
-    assert region_of("SpinalCord") != WHOLE_BODY
+
+
+def test_a_class_of_several_regions_is_of_the_whole_body(monkeypatch):
+    anatomy = registry.load()
+    both = replace(anatomy, aliases={**anatomy.aliases, "Both": ("Liver", "Brain"), "Dropped": ()})
+    monkeypatch.setattr(registry, "load", lambda: both)
+    assert region_of("Both") == WHOLE_BODY and region_of("Dropped") == UNKNOWN and region_of("Liver") == "Abdomen"
