@@ -17,12 +17,12 @@ def ball(radius_mm: float, shape=(21, 61, 31)) -> np.ndarray:
     return sum((axis - 30) ** 2 for axis in grid) <= radius_mm**2
 
 
-@pytest.mark.parametrize("longest, tolerance", [(48, 1.2), (12, 4.0)])
+@pytest.mark.parametrize("longest, tolerance", [(48, 1.2), (12, 2.4)])  # mm; blocks of 3 x 1 x 2 and of 12 x 4 x 8
 def test_a_ball_keeps_its_place_and_size_and_its_normals_point_outward(longest, tolerance):
     found = surface(ball(20), SPACING, longest)
     centres = found.corners.mean(1) - 30
     distances = np.linalg.norm(centres, axis=1)
-    assert np.abs(distances - 20).max() < tolerance and np.abs(centres.mean(0)).max() < 0.5
+    assert np.abs(distances - 20).max() < tolerance and np.abs(centres.mean(0)).max() < tolerance / 3
     outward = (found.normals * centres).sum(1) / distances
     assert outward.min() > 0.5 and np.allclose(np.linalg.norm(found.normals, axis=1), 1)
 
