@@ -15,12 +15,12 @@ from analysis import style
 from analysis.cases import CaseView
 from analysis.exhibit import Exhibit, Made, Picture
 from analysis.exhibits import views
-from analysis.exhibits.planes import AXIAL, CORONAL, Plane, box_of, fullest
+from analysis.exhibits.planes import AXIAL, CORONAL, Plane, box_of, fullest, square
 from analysis.groups import Group
 from analysis.mesh import FRONT, Painted, draw, surface
 
-REFERENCE, PREDICTED, ORGAN = style.COLOURS[5], style.COLOURS[1], "0.75"
-MARGIN_MM = 40
+REFERENCE, PREDICTED, ORGAN = style.COLOURS[5], style.COLOURS[1], style.COLOURS[2]
+MARGIN_MM = 55  # round the lesion: about half an organ
 MOST_ROWS = 9  # as many as the paper's figure has
 _COLUMNS = ("axial", "coronal", "reference", "predicted")
 
@@ -34,11 +34,13 @@ class Target:
     names: tuple[str, ...]
     organs: tuple[str, ...] = ()
 
-    def mask(self, kind: str, names: Sequence[str]) -> np.ndarray:
-        """(z, y, x) bool of several structures together; organs without a reference as predicted."""
-        known = self.view.annotated_names
-        masks = [self.view.mask(kind if name in known else "predicted", name) for name in names]
-        return np.logical_or.reduce(masks) if masks else np.zeros(self.view.image_hu.shape, bool)
+    def mask(self, kind: str) -> np.ndarray:
+        """(z, y, x) bool of the structures together, in the reference or as predicted."""
+        return np.logical_or.reduce([self.view.mask(kind, name) for name in self.names])
+
+    def organ(self, kind: str, name: str) -> np.ndarray:
+        """(z, y, x) bool of an organ, as predicted where it has no reference."""
+        return self.view.mask(kind if name in self.view.annotated_names else "predicted", name)
 
 
 def make(groups: Sequence[Group]) -> Made:
@@ -56,8 +58,8 @@ def make(groups: Sequence[Group]) -> Made:
     if len(rows) > MOST_ROWS:
         problems.append(f"{len(rows) - MOST_ROWS} more rows are left out.")
     caption = (f"Lesions segmented by {chosen.group.name}, one test case a row: the axial and the coronal slice with most of the lesion, "
-               "and surfaces from the front before the CT slice behind them, the lesion's organs translucent where the run predicts them "
-               "there. The paper's Fig. 6 shows its CL-Net's lymph node stations of head, neck and chest on CT, and lesions of seven "
+               "and surfaces from the front before that coronal slice, the lesion's organs translucent where the run predicts them there. "
+               "The paper's Fig. 6 shows its CL-Net's lymph node stations of head, neck and chest on CT, and lesions of seven "
                f"organs: nasopharynx, lung, oesophagus, liver, pancreas, kidney, colon.{views.stand_in(chosen.run)}")  # fmt: skip
     return Made(pictures=(Picture(figure(rows[:MOST_ROWS]), "figure6", caption),), missing=tuple(problems))
 
@@ -92,18 +94,16 @@ def figure(targets: Sequence[Target]) -> Figure:
 
 def _row(axes: Sequence[Axes], target: Target) -> None:
     view = target.view
-    masks = {kind: target.mask(kind, target.names) for kind in ("reference", "predicted")}
-    organs = target.mask("reference", target.organs)
-    box = box_of(view, [*masks.values(), organs], MARGIN_MM)
-    for axis, normal in zip(axes, (AXIAL, CORONAL), strict=False):
-        plane = Plane(view, normal, fullest(masks["reference"], normal), box)
+    masks = {kind: target.mask(kind) for kind in ("reference", "predicted")}
+    box = square(view, box_of(view, masks.values(), MARGIN_MM))
+    planes = [Plane(view, normal, fullest(masks["reference"], normal), box) for normal in (AXIAL, CORONAL)]
+    for axis, plane in zip(axes, planes, strict=False):
         plane.show(axis)
         plane.fill(axis, masks["predicted"], PREDICTED)
         plane.outline(axis, masks["reference"], REFERENCE)
-    behind = Plane(view, CORONAL, box[1][1] - 1, box)
-    for axis, mask, colour in zip(axes[2:], masks.values(), (REFERENCE, PREDICTED), strict=True):
-        behind.show(axis, opacity=0.5)
-        draw(axis, [*(Painted(surface(view.mask("predicted", name), view.spacing_mm), ORGAN, 0.35) for name in target.organs),
+    for axis, (kind, mask), colour in zip(axes[2:], masks.items(), (REFERENCE, PREDICTED), strict=True):
+        planes[1].show(axis, opacity=0.6)
+        draw(axis, [*(Painted(surface(target.organ(kind, name), view.spacing_mm), ORGAN, 0.4) for name in target.organs),
                     Painted(surface(mask, view.spacing_mm), colour)], FRONT)  # fmt: skip
         if not mask.any():
             axis.text(0.5, 0.5, "not found", transform=axis.transAxes, ha="center", va="center", fontsize=8)

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis.cases import read_case
+from analysis.cases import read_case, read_cases
+from analysis.load import read_run
 from clnet.types import Geometry, Label, Part
 from experiments import gallery
 from experiments.gallery import middle, view
+from experiments.metrics import dice
 
 LIVER, KIDNEY, OTHER = (Label(name, (name,)) for name in ("Liver", "Kidney_L", "Kidney_R"))
 PARTS = (Part("Liver", (LIVER,), "a"), Part("Kidney", (KIDNEY, OTHER), "b"))
@@ -104,3 +106,14 @@ def test_an_error_leaves_the_earlier_views(tmp_path, written, monkeypatch):
     with pytest.raises(OSError, match="gone"):
         written(1)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")) == before
+
+
+def test_a_run_leaves_a_view_of_each_dataset_that_agrees_with_its_scores(first_run):
+    run = read_run(first_run.folder)
+    last = run.scores[(run.scores["step"] == 1) & (run.scores["stage"] == "merged")].set_index(["dataset", "case", "structure"])["dsc"]
+    views = read_cases(run)
+    assert [one.dataset for one in views] == ["phantom_chest", "phantom_abdomen"]
+    for one in views:
+        for name in one.annotated_names:
+            again = dice(one.mask("predicted", name), one.mask("reference", name))
+            assert one.score(name) == last[one.dataset, one.case, name] == pytest.approx(again, nan_ok=True)

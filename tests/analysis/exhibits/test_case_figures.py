@@ -115,7 +115,8 @@ def test_figure6_shows_a_lesion_in_its_organ(groups, overlaps):
     (item,), _ = views.shown(groups)
     (target,) = figure6.targets_of(item)
     assert (target.title, target.view.case, target.organs) == ("Kidney_Lesion", "l", ("Kidney_L",))
-    assert np.array_equal(target.mask("reference", target.organs), KIDNEY)  # as predicted: it has no reference here
+    assert np.array_equal(target.organ("reference", "Kidney_L"), KIDNEY)  # as predicted: it has no reference here
+    assert np.array_equal(target.mask("reference"), LESION)
     made = figure6.make(groups)
     (picture,) = made.pictures
     assert not overlaps(picture.figure) and "Kidney_Lesion\nphantom_lesion\nDSC 1.00, n = 1" in texts(picture.figure)
