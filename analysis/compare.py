@@ -12,9 +12,8 @@ from analysis.comparison_settings import for_terminal, settings_table
 from analysis.comparison_tables import comparison_table, runs_table
 from analysis.encoders import encoder_table
 from analysis.groups import Group, read_groups
-from analysis.page import page, picture, publish
+from analysis.page import check_output, page, picture, publish
 from analysis.pruning_figure import pruning_effect
-from clnet.errors import UsageError
 
 PAGE = "comparison.html"
 Picture = tuple  # (figure, name, caption)
@@ -29,7 +28,7 @@ def build(folders: Sequence[Path], output: Path, names: Sequence[str] | None = N
     for tables that break the contract; HostError for a full disk.
     """
     output = Path(output)
-    _check_output(output)
+    check_output(output, PAGE, "comparison")
     groups = read_groups(folders, names)
     settings = None if differences is None else settings_table(groups, folders, differences)
     publish(output, lambda folder: _fill(groups, settings, folder))
@@ -87,12 +86,3 @@ def _pruning(groups: Sequence[Group]) -> list[Picture]:
 
 def _warnings(groups: Sequence[Group]) -> list[tuple[str, str]]:
     return [(group.name, note) for group in groups for run in group.runs for note in run.notes]
-
-
-def _check_output(output: Path) -> None:
-    if output.exists() and not output.is_dir():
-        raise UsageError("the output is a file", where=output, fix="--output FOLDER names a folder that is new or holds a comparison")
-    inside = sorted(path.name for path in output.iterdir()) if output.is_dir() else []
-    if inside and PAGE not in inside:
-        raise UsageError("the output folder holds something else", where=output.resolve(), found=inside[:5],
-                         fix="--output FOLDER names a folder that is new or holds a comparison")

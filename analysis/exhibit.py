@@ -22,11 +22,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Made:
-    """What the runs at hand allowed. missing: sentences on what is not there; an exhibit without any is complete."""
+    """What the runs at hand allowed. missing: sentences on what is not there; an exhibit without any is complete. runs: names of the
+    groups that our numbers come from; None: those whose names occur in the tables and captions."""
 
     tables: tuple[Table, ...] = ()
     pictures: tuple[Picture, ...] = ()
     missing: tuple[str, ...] = ()
+    runs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

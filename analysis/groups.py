@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -30,7 +31,7 @@ class Group:
         """`universal`: everything in one step; else `continual`."""
         return "universal" if list(self.first.trained_on.values()) == [TOGETHER] else "continual"
 
-    @property
+    @cached_property
     def scores(self) -> pd.DataFrame:
         """The scores of all runs below each other, so that means over cases are means over seeds too."""
         return pd.concat([run.scores for run in self.runs], ignore_index=True)

@@ -29,7 +29,7 @@ class Run:
     notes: tuple[str, ...] = ()  # what is missing or incomplete, in words
     merging: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MERGING_COLUMNS)))
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, str]:
         """experiment, order, method and seed, as text."""
         return {name: str(self.scores[name].iloc[0]) for name in ("experiment", "order", "method", "seed")}
@@ -43,22 +43,22 @@ class Run:
         except yaml.YAMLError as error:
             raise DataError("config.yaml is not valid YAML", where=path, found=error) from error
 
-    @property
+    @cached_property
     def trained_on(self) -> dict[int, str]:
         """Step -> what was learned in it, in order: a dataset, or `all`."""
         return learned_order(self.scores)
 
-    @property
+    @cached_property
     def learned_at(self) -> dict[str, int]:
         """Dataset -> the step that learned it first; see `learned_at`."""
         return learned_at(self.scores)
 
-    @property
+    @cached_property
     def stage(self) -> str:
         """The stage of the run's results; see `main_stage`."""
         return main_stage(self.scores)
 
-    @property
+    @cached_property
     def stages(self) -> tuple[str, ...]:
         """The stages that the run has, `premerge` first."""
         return tuple(stage for stage in ("premerge", "merged") if (self.scores["stage"] == stage).any())

@@ -10,24 +10,19 @@ from html import escape
 from pathlib import Path
 
 from clnet.atomic import explained, replace_folder
+from clnet.errors import UsageError
 
-CSS = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; max-width: 1200px; margin: 2em auto; padding: 0 1em }
-h1 { font-size: 1.5em } h2 { margin-top: 2em; border-bottom: 1px solid #ccc } h3 { font-size: 1em; margin: 1.6em 0 .4em }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
-th, td { padding: .15em .7em; text-align: right; white-space: nowrap } th:first-child, td:first-child { text-align: left }
-thead tr { border-top: 2px solid #222; border-bottom: 1px solid #222 } tbody { border-bottom: 2px solid #222 }
-tr.summary { font-weight: 600; border-top: 1px solid #888 } tbody tr:hover { background: #f2f6fa }
-.note { font-size: 12.5px; color: #555; margin: .3em 0 } .headline { font-size: 1.15em; font-weight: 600 }
-.warning { background: #fff3e0; border-left: 4px solid #d55e00; padding: .4em .8em }
-img { max-width: 100% } pre { overflow-x: auto; font-size: 12px }
-"""
+
+def asset(name: str) -> str:
+    """A style sheet or script of `analysis/web`, to be put into a page."""
+    return (Path(__file__).parent / "web" / name).read_text(encoding="utf-8")
 
 
 def page(title: str, body: str) -> str:
-    """A whole HTML page; `body` is HTML, `title` is text."""
+    """A whole HTML page; `body` is HTML, `title` is text. Its tables sort by a click or a key on a header."""
     return (f"<!doctype html>\n<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-            f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n<h1>{escape(title)}</h1>\n{body}\n</html>\n")
+            f"<title>{escape(title)}</title>\n<style>{asset('page.css')}</style>\n<h1>{escape(title)}</h1>\n{body}\n"
+            f"<script>{asset('page.js')}</script>\n</html>\n")
 
 
 def picture(png: Path, caption: str) -> str:
@@ -51,3 +46,13 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> Path:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def check_output(output: Path, page_name: str, word: str) -> None:
+    """Raises UsageError where `output` is a file, or a folder with something in it that is no earlier `word` (a page `page_name`)."""
+    fix = f"output names a folder that is new or holds an earlier {word}"
+    if output.exists() and not output.is_dir():
+        raise UsageError("the output is a file", where=output, fix=fix)
+    inside = sorted(path.name for path in output.iterdir()) if output.is_dir() else []
+    if inside and page_name not in inside:
+        raise UsageError("the output folder holds something else", where=output.resolve(), found=inside[:5], fix=fix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -103,14 +104,18 @@ def latex(table: Table) -> str:
                       r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def html(table: Table) -> str:
-    """A <table> with its title and notes."""
+def html(table: Table, links: Mapping[str, str] | None = None) -> str:
+    """A <table> with its title and notes; a cell whose whole text is a key of `links` leads to the address behind it."""
+    def cell(text: str, bold: bool) -> str:
+        shown = f"<b>{escape(text)}</b>" if bold else escape(text)
+        address = (links or {}).get(text)
+        return f"<td><a href='{escape(address)}'>{shown}</a></td>" if address else f"<td>{shown}</td>"
+
     def line(index: int, cells: tuple[str, ...]) -> str:
-        tags = [("<b>", "</b>") if (index, column) in table.bold else ("", "") for column in range(len(cells))]
-        row = "".join(f"<td>{start}{escape(cell)}{end}</td>" for cell, (start, end) in zip(cells, tags, strict=True))
+        row = "".join(cell(text, (index, column) in table.bold) for column, text in enumerate(cells))
         return f"<tr{' class=summary' if index in table.summary_rows else ''}>{row}</tr>\n"
 
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
+    head = "".join(f"<th>{escape(text)}</th>" for text in table.header)
     rows = "".join(line(index, row) for index, row in enumerate(table.rows))
     notes = "".join(f"<p class=note>{escape(note)}</p>" for note in table.notes)
     return (f"<h3 id={escape(table.name)}>{escape(table.title)}</h3>\n<div class=scroll><table><thead><tr>{head}</tr></thead>\n"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import figures, pruning, render, tables
+from analysis import browser, figures, provenance, pruning, render, tables
 from analysis.aggregate import by_structure
 from analysis.decoders import decoder_table, footprint_table
+from analysis.frozen import broken, frozen_table
 from analysis.load import Run, read_run
 from analysis.merging import before_after_table, voxel_table
 from analysis.page import page, picture, publish
@@ -38,6 +38,7 @@ def _fill(run: Run, folder: Path) -> None:
         "DSC by structure and step": [tables.structure_table(run, dataset) for dataset in datasets],
         "ASD by structure and step": [tables.structure_table(run, dataset, "asd_mm") for dataset in datasets],
         "Pruning": [pruning.pruning_table(run)],
+        "What stayed frozen": [frozen_table({_name(run): run})],
         "Decoders and size": [decoder_table(run), footprint_table(run)],
     }
     pictures, body = _pictures(run), []
@@ -52,6 +53,8 @@ def _fill(run: Run, folder: Path) -> None:
         for table in present:
             render.write(table, folder / "tables")
             body.append(render.html(table))
+        if title == "Results after the last step":
+            body.append(f"<h2>Test cases</h2>\n{browser.case_browser({_name(run): run})}")
     every = {stage: by_structure(run.scores, stage).reset_index() for stage in run.stages}
     pd.concat(every, names=["stage", None]).reset_index("stage").to_csv(folder / "tables" / "structures.csv", index=False)
     (folder / "report.html").write_text(_page(run, "\n".join(body)), encoding="utf-8")
@@ -77,8 +80,13 @@ def _pictures(run: Run) -> dict[str, tuple[Figure, str, str]]:
 
 def _page(run: Run, body: str) -> str:
     steps = " \N{RIGHTWARDS ARROW} ".join(f"S{step} {name}" for step, name in run.trained_on.items())
-    warnings = "".join(f"<p class=warning>{escape(note)}</p>" for note in run.notes)
-    manifest = escape(json.dumps(run.manifest, indent=1, ensure_ascii=False)) if run.manifest else "no manifest"
+    notes = [*run.notes, *broken({_name(run): run})]
+    warnings = "".join(f"<p class=warning>{escape(note)}</p>" for note in notes)
+    links = provenance.file_links(run.folder, run.folder / "report")
     return page(", ".join(f"{name} {value}" for name, value in run.identity.items()),
                 f"<p>{escape(steps)}</p>\n<p class=headline>{escape(headline(run))}</p>\n{warnings}\n{body}\n<h2>What was run</h2>\n"
-                f"<details><summary>manifest.json</summary><pre>{manifest}</pre></details>")
+                f"<p>{links}</p>\n{provenance.manifest(run)}")
+
+
+def _name(run: Run) -> str:
+    return run.folder.resolve().name

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
+from html import escape, unescape
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +180,49 @@ def overlaps() -> Callable[[Figure], list[tuple[str, str]]]:
         return [(a, b) for index, (a, first) in enumerate(boxes) for b, second in boxes[index + 1:] if first.overlaps(second)]
 
     return find
+
+
+@pytest.fixture
+def in_browser(tmp_path: Path) -> Callable[..., object]:
+    """Opens HTML in a headless Chromium, in a frame `width` pixels wide, and returns what a script's `return` gives there, as JSON does."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    if program is None:
+        pytest.skip("no chromium or chrome here: the scripts of the pages were not run")
+
+    def answer(html: str, script: str, width: int = 1280) -> object:
+        run = f"JSON.stringify(new (document.querySelector('iframe').contentWindow.Function)({json.dumps(script)})())"
+        show = f"window.onload = () => {{ document.querySelector('pre').textContent = {run.replace('</', '<' + chr(92) + '/')} }}"
+        page = tmp_path / "framed.html"
+        page.write_text(f"<!doctype html><meta charset=utf-8><pre></pre><iframe width={width} height=900 style='border: 0' "
+                        f"srcdoc='{escape(html)}'></iframe><script>{show}</script>", encoding="utf-8")
+        command = [program, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom",
+                   page.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+        found = re.search("<pre>(.+?)</pre>", done.stdout, re.DOTALL)
+        assert found, f"the script gave no answer: {done.stderr[-1000:]}"
+        return json.loads(unescape(found[1]))
+
+    return answer
+
+
+@pytest.fixture
+def write_view() -> Callable[..., Path]:
+    """Writes a view of a test case into a run folder: a tube along z of 40 HU in air; `masks` is kind -> structure -> (z, y, x) bool."""
+    def write(folder: Path, dataset: str, case: str, masks: dict[str, dict[str, np.ndarray]], dsc: dict[str, float],
+              unannotated: tuple[str, ...] = ()) -> Path:
+        names = list(masks["predicted"])
+        shape = masks["predicted"][names[0]].shape
+        y, x = np.ogrid[:shape[1], :shape[2]]
+        inside = (y - shape[1] / 2) ** 2 + (x - shape[2] / 2) ** 2 < (min(shape[1:]) / 2) ** 2
+        packed = {kind: np.packbits(np.stack([masks[kind][name] for name in names]).reshape(len(names), -1), axis=1) for kind in masks}
+        path = folder / "cases" / f"{dataset}__{case}.npz"
+        path.parent.mkdir(exist_ok=True)
+        np.savez_compressed(path, image_hu=np.broadcast_to(np.where(inside, 40, -1000), shape).astype(np.int16),
+                            spacing_mm=np.array([6.0, 5.0, 5.0]), names=np.array(names), dsc=np.array([dsc[name] for name in names]),
+                            annotated=np.array([name not in unannotated for name in names]), **packed)
+        return path
+
+    return write
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ def ball(radius_mm: float, shape=(21, 61, 31)) -> np.ndarray:
     return sum((axis - 30) ** 2 for axis in grid) <= radius_mm**2
 
 
-@pytest.mark.parametrize("longest, tolerance", [(48, 1.2), (12, 4.0)])
+@pytest.mark.parametrize("longest, tolerance", [(48, 1.2), (12, 2.4)])  # mm; blocks of 3 x 1 x 2 and of 12 x 4 x 8
 def test_a_ball_keeps_its_place_and_size_and_its_normals_point_outward(longest, tolerance):
     found = surface(ball(20), SPACING, longest)
     centres = found.corners.mean(1) - 30
     distances = np.linalg.norm(centres, axis=1)
-    assert np.abs(distances - 20).max() < tolerance and np.abs(centres.mean(0)).max() < 0.5
+    assert np.abs(distances - 20).max() < tolerance and np.abs(centres.mean(0)).max() < tolerance / 3
     outward = (found.normals * centres).sum(1) / distances
     assert outward.min() > 0.5 and np.allclose(np.linalg.norm(found.normals, axis=1), 1)
 
@@ -32,9 +32,10 @@ def test_fewer_voxels_give_fewer_triangles():
 
 
 def test_edges_single_voxels_and_nothing():
-    full = surface(np.ones((2, 3, 4), bool), SPACING)
-    assert np.allclose(full.corners.reshape(-1, 3).min(0), [-1, -0.5, -1.5], atol=0.6)  # half a voxel before the first one's centre
-    assert np.allclose(full.corners.reshape(-1, 3).max(0), [7, 2.5, 4.5], atol=0.6)
+    corners = surface(np.ones((2, 3, 4), bool), SPACING).corners.reshape(-1, 3)
+    quarter = 0.25 * np.array(SPACING[::-1])  # of a voxel: what smoothing may move an end by
+    assert (np.abs(corners.min(0) - [-1, -0.5, -1.5]) < quarter).all()  # half a voxel before the first one's centre, (x, y, z)
+    assert (np.abs(corners.max(0) - [7, 2.5, 4.5]) < quarter).all()
     one = np.zeros((5, 5, 5), bool)
     one[2, 1, 3] = True
     assert np.allclose(surface(one, SPACING).corners.mean((0, 1)), [6, 1, 6], atol=0.1)  # x, y, z
