@@ -30,7 +30,7 @@ def binary_dice_cross_entropy(logits: Tensor, target: Tensor, valid: Tensor) -> 
     logits: (batch, class, z, y, x); target: the same, bool or probabilities; valid: (batch, class) bool. Returns a scalar.
     Source: Liu et al. 2024, eq. 3 and 4; the mean instead of the sum over classes, and the smoothing, as their code has them.
     """
-    logits, target = logits[valid], target[valid].to(logits.dtype)
+    logits, target = logits[valid].float(), target[valid].float()
     if not len(logits):
         return logits.sum()
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((1, 2, 3))
@@ -48,10 +48,10 @@ def with_pseudo_labels(target: Tensor, valid: Tensor, teacher_logits: Tensor, ex
     Source: Liu et al. 2024, eq. 5 (soft there); hard ones and labels on top of them as CSCLIP has them.
     """
     old = teacher_logits.shape[1]
-    seen = teacher_logits.detach().sigmoid()
+    seen = teacher_logits.detach().float().sigmoid()
     seen = seen if soft else seen > 0.5
     labelled = target[:, old:] & valid[:, old:, None, None, None]
-    taken = torch.einsum("bnzyx,no->bozyx", labelled.to(teacher_logits.dtype), exclusive.to(teacher_logits.dtype)) > 0
+    taken = torch.einsum("bnzyx,no->bozyx", labelled.float(), exclusive.float()) > 0
     seen = torch.where(taken, torch.zeros_like(seen), seen)
     return torch.cat((seen, target[:, old:].to(seen.dtype)), dim=1), torch.cat((torch.ones_like(valid[:, :old]), valid[:, old:]), dim=1)
 

@@ -30,7 +30,7 @@ def multitalent_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     Source: Ulrich et al. 2023, section 2 (batch Dice; both terms over annotated classes alone).
     """
     used = valid.any(0)
-    logits, target, valid = logits[:, used], target[:, used].to(logits.dtype), valid[:, used].to(logits.dtype)
+    logits, target, valid = logits[:, used].float(), target[:, used].float(), valid[:, used].float()
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((2, 3, 4))
     over = (0, 2, 3, 4)
     probability = logits.sigmoid() * valid[:, :, None, None, None]

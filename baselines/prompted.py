@@ -82,7 +82,7 @@ class PromptedNetwork(nn.Module):
     def __init__(self, backbone: nn.Module, classes: int, embeddings: Tensor | None, hidden: int):
         super().__init__()
         self.backbone = backbone
-        self.seen = nn.Sequential(_norm(backbone.deep), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Conv3d(backbone.deep, IMAGE_FEATURES, 1))
+        self.deep, self.seen = nn.Sequential(_norm(backbone.deep), nn.ReLU()), nn.Linear(backbone.deep, IMAGE_FEATURES)
         self.narrow = nn.Sequential(_norm(backbone.fine), nn.ReLU(), nn.Conv3d(backbone.fine, WIDTH, 1))
         self.register_buffer("embeddings", torch.zeros(classes, 0) if embeddings is None else embeddings)
         given = IMAGE_FEATURES + self.embeddings.shape[1]
@@ -98,7 +98,7 @@ class PromptedNetwork(nn.Module):
     def forward(self, image: Tensor, finest: int = 0) -> UNetOutput:
         """Logits (batch, class, z, y, x) of the finest level alone, whatever `finest` is: there is no deep supervision."""
         deep, fine = self.backbone(image)
-        parameters, features = self.generated(self.seen(deep).flatten(1)), self.narrow(fine)
+        parameters, features = self.generated(self.seen(self.deep(deep).mean((2, 3, 4)))), self.narrow(fine)
         logits = [checkpoint(heads, features, chunk, use_reentrant=False) for chunk in parameters.split(CLASSES_AT_ONCE, dim=1)]
         return UNetOutput([torch.cat(logits, dim=1)], [deep], [fine])
 
