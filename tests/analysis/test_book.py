@@ -147,7 +147,7 @@ def test_the_page_fits_a_narrow_screen_and_its_index_sorts(finished, tmp_path, i
     html = book.build([finished], tmp_path / "out").read_text()
     script = """
         document.querySelectorAll('#index + .scroll th button')[3].click();
-        const { scrollWidth, clientWidth } = document.documentElement;
-        return [scrollWidth - clientWidth, [...document.querySelectorAll('#index + .scroll tbody tr')].map((row) => row.cells[0].textContent)];
+        const { scrollWidth, clientWidth } = document.documentElement, rows = [...document.querySelectorAll('#index + .scroll tbody tr')];
+        return [scrollWidth - clientWidth, rows.map((row) => row.cells[0].textContent)];
     """
     assert in_browser(html, script, width=420) == [0, ["Table 1", "Table S2"]]
