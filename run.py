@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clnet.errors import ClnetError
 from experiments import cli
+from experiments.reading import Analyses
 
-CONF = Path(__file__).resolve().parent / "conf"
+ROOT = Path(__file__).resolve().parent
+CONF = ROOT / "conf"
 
 
 def job(cfg) -> None:
-    """One job of Hydra's; the report is built here, because nothing but this file knows of both the experiments and their analysis."""
-    cli.job(cfg, report)
+    """One job of Hydra's; what reads results is handed in here, because only this file knows of both the experiments and their analysis."""
+    cli.job(cfg, Analyses(report, book, compare, claims, final_dsc))
 
 
 def report(folder: Path) -> None:
@@ -25,10 +28,42 @@ def report(folder: Path) -> None:
     build(folder)
 
 
+def book(folders: Sequence[Path], output: Path) -> None:
+    """The paper's tables and figures, as far as these runs make them."""
+    from analysis.book import build
+
+    print(f"book: {build(folders, output)}")
+
+
+def compare(folders: Sequence[Path], output: Path, differences: Mapping[str, Sequence[str]]) -> None:
+    """Runs side by side: what they were asked for and what came out."""
+    from analysis.compare import PAGE, build, settings_table, summary
+
+    groups = build(folders, output, differences=differences)
+    print(summary(groups, settings_table(groups, folders, differences)))
+    print(f"comparison: {output / PAGE}")
+
+
+def claims(runs: Path) -> None:
+    """README's numbers against the runs in a folder."""
+    from analysis.claims import check
+
+    check(ROOT / "claims.yaml", runs)
+
+
+def final_dsc(folder: Path) -> float:
+    """The mean DSC of a finished run."""
+    from analysis.aggregate import final_mean
+    from analysis.load import read_run
+
+    return float(final_mean(read_run(folder).scores)["dsc"])
+
+
 def main() -> int:
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(cli.help_text(CONF))
         return 0
+    sys.argv[1:] = cli.spelled(sys.argv[1:])
     try:
         cli.check(sys.argv[1:], CONF)
     except ClnetError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from analysis import figures, pruning, render
 from analysis.comparison_forgetting import forgetting_table
+from analysis.comparison_settings import for_terminal, settings_table
 from analysis.comparison_tables import comparison_table, runs_table
 from analysis.encoders import encoder_table
 from analysis.groups import Group, read_groups
@@ -18,27 +19,31 @@ PAGE = "comparison.html"
 Picture = tuple  # (figure, name, caption)
 
 
-def build(folders: Sequence[Path], output: Path, names: Sequence[str] | None = None) -> list[Group]:
+def build(folders: Sequence[Path], output: Path, names: Sequence[str] | None = None,
+          differences: Mapping[str, Sequence[str]] | None = None) -> list[Group]:
     """Compare run folders into the folder `output`; returns the runs by name.
 
+    differences: setting -> its value in each folder, in the order of `folders`; None: the page says nothing of settings.
     Raises UsageError for folders that are no run folders, names that do not fit, and an `output` that holds something else; DataError
     for tables that break the contract; HostError for a full disk.
     """
     output = Path(output)
     check_output(output, PAGE, "comparison")
     groups = read_groups(folders, names)
-    publish(output, lambda folder: _fill(groups, folder))
+    settings = None if differences is None else settings_table(groups, folders, differences)
+    publish(output, lambda folder: _fill(groups, settings, folder))
     return groups
 
 
-def summary(groups: Sequence[Group]) -> str:
-    """The comparison without datasets, for a terminal."""
-    table = comparison_table(groups, brief=True)
-    return "\n\n".join([render.text(table), *(f"{name}: {note}" for name, note in _warnings(groups))])
+def summary(groups: Sequence[Group], settings: render.Table | None = None) -> str:
+    """The comparison without datasets, for a terminal. settings: the table of settings in which the runs differ."""
+    tables = [*([for_terminal(settings)] if settings else []), comparison_table(groups, brief=True)]
+    return "\n\n".join([*map(render.text, tables), *(f"{name}: {note}" for name, note in _warnings(groups))])
 
 
-def _fill(groups: Sequence[Group], folder: Path) -> None:
+def _fill(groups: Sequence[Group], settings: render.Table | None, folder: Path) -> None:
     sections = {
+        "Settings": ([], [] if settings is None else [settings]),
         "Results": ([], [comparison_table(groups), runs_table(groups)]),
         "Encoders": ([], [table for table in [encoder_table(groups)] if table is not None]),
         "Forgetting": (_curves(groups), [forgetting_table(groups)]),

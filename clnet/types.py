@@ -94,13 +94,14 @@ class Part:
 
     CL-Net has one part per decoder; a method with a single network has one part. `labels` is what it has learned so far: a
     structure, or a union of several where no dataset has yet told them apart. Its label map holds i + 1 for labels[i], or
-    bit i where the labels are nested.
+    bit i where the labels are nested. datasets: the only ones that it is scored on; None: all that have its labels.
     """
 
     name: str
     labels: tuple[Label, ...]
     identity: str
     nested: bool = False
+    datasets: frozenset[str] | None = None
 
     def mask(self, label_map: np.ndarray, structures: Iterable[str]) -> np.ndarray | None:
         """Voxels of the union of `structures` in this part's label map; None where the part cannot tell that union apart.

@@ -15,7 +15,7 @@ from clnet import stop
 from clnet.atomic import host_error
 from clnet.errors import ClnetError, HostError, PreemptedError, UsageError
 from clnet.units import rank
-from experiments import overrides, runfolder
+from experiments import overrides, reading, runfolder
 
 _LISTED = ("experiment", "order", "data", "dataset", "method", "encoder", "scale")
 _PASSED_ON = {"--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc",
@@ -30,7 +30,9 @@ def help_text(conf: Path) -> str:
               "  python run.py experiment=openkbp data.root=FOLDER     real head-and-neck CT",
               "  python run.py experiment=order1 data=public scale=paper trainer=gpu",
               "  python run.py -m experiment=order1,order2 seed=0,1    a sweep; launcher=joblib runs it in parallel",
-              "  python run.py task=verify data=public                 check every file of the datasets", ""]
+              "  python run.py task=verify data=public                 check every file of the datasets",
+              "  python run.py task=status                             how all runs stand",
+              "  python run.py task=report runs='outputs/runs/*' output=FOLDER   the paper's tables and figures, from these runs", ""]
     lines += _section("task=", overrides.TASKS)
     for group in _LISTED:
         lines += _section(f"{group}=", {name: _first_comment(conf / group / f"{name}.yaml") for name in overrides.choices(conf, group)})
@@ -41,6 +43,11 @@ def help_text(conf: Path) -> str:
     lines += ["", "The same command continues an interrupted run. --cfg job prints the whole configuration; conf/config.yaml explains it.",
               "Exit codes: 0 ok, 1 a bug, 2 usage, 3 invalid data, 4 disk, permission or memory, 75 stopped: run it again."]
     return "\n".join(lines)
+
+
+def spelled(argv: Sequence[str]) -> list[str]:
+    """The command line with `runs=A,B` as Hydra's list of texts; as it stands Hydra takes commas for a sweep and refuses some paths."""
+    return [_as_list(argument) if argument.startswith("runs=") else argument for argument in argv]
 
 
 def check(argv: Sequence[str], conf: Path) -> None:
@@ -55,7 +62,7 @@ def check(argv: Sequence[str], conf: Path) -> None:
     overrides.check([argument for argument in argv if argument not in flags], conf, multirun=bool(flags))
 
 
-def job(cfg, report: Callable[[Path], object]) -> None:
+def job(cfg, analyses: reading.Analyses) -> None:
     """What Hydra calls, once or once for each job of a sweep: from the DictConfig to plain values, to the task."""
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
@@ -69,7 +76,7 @@ def job(cfg, report: Callable[[Path], object]) -> None:
         typed = list(HydraConfig.get().overrides.task)
         place = plain["paths"]["run"] or plain["run"] or Path(plain["paths"]["runs"]) / runfolder.name_of(plain["name"], typed)
         plain["paths"]["run"] = str(place)
-        _perform(plain, report)
+        _perform(plain, typed, analyses)
     except Exception as error:
         known = as_clnet_error(error) or error
         if isinstance(known, ClnetError):
@@ -80,19 +87,16 @@ def job(cfg, report: Callable[[Path], object]) -> None:
         raise known from (error.__cause__ if known is error else error)
 
 
-def _perform(plain: dict, report: Callable[[Path], object]) -> None:
+def _perform(plain: dict, typed: Sequence[str], analyses: reading.Analyses) -> None:
     task, folder = plain["task"], Path(plain["paths"]["run"])
-    if task == "status":
-        print(runfolder.describe(folder))
-    elif task == "report":
-        runfolder.load(folder)
-        report(folder)
+    if task in reading.TASKS:
+        reading.TASKS[task](plain, typed, analyses)
     elif task != "run":
         getattr(importlib.import_module("experiments.tasks"), task)(plain)
     else:
         importlib.import_module("experiments.tasks").run(plain)
         if rank() == 0:
-            report(folder)
+            analyses.report(folder)
             print(f"run folder: {folder}", flush=True)
 
 
@@ -126,6 +130,14 @@ def as_clnet_error(error: Exception) -> ClnetError | None:
         return HostError("out of memory", found=str(error).splitlines()[0] if str(error) else type(error).__name__,
                          fix="a smaller scale=, fewer trainer.workers, or a larger machine; then run the same command again")
     return None
+
+
+def _as_list(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    if value in ("", "null") or value[0] in "['\"":
+        return argument
+    names = ["'" + name.replace("'", "\\'") + "'" for name in value.split(",")]
+    return f"{key}=[{','.join(names)}]"
 
 
 def _section(title: str, entries: dict[str, str]) -> list[str]:

@@ -11,6 +11,9 @@ from clnet.errors import UsageError
 
 _NEED_DATA = ("run", "verify", "prepare")
 _NEED_ORDER = ("run", "prepare")
+_TO_NAME = {"predict": (("input", "output"), "task=predict run=RUN_FOLDER input=FILE_OR_FOLDER output=FOLDER"),
+            "compare": (("runs", "output"), "task=compare runs=RUN_FOLDER,RUN_FOLDER output=FOLDER"),
+            "report of runs": (("output",), "task=report runs=RUN_FOLDER,RUN_FOLDER output=FOLDER")}  # fmt: skip
 
 
 def check_complete(cfg, conf: Path) -> None:
@@ -32,10 +35,10 @@ def check_complete(cfg, conf: Path) -> None:
         _check_order(plain.get("order") or {}, data, conf)
     if task in _NEED_DATA and data.get("root") and not data.get("make"):
         _check_folder("data.root", str(data["root"]), fetched=bool(data.get("fetch")))
-    if task == "predict":
-        unset = [key for key in ("input", "output") if not plain.get(key)]
-        if unset:
-            raise UsageError(f"not set: {', '.join(unset)}", fix="task=predict run=RUN_FOLDER input=FILE_OR_FOLDER output=FOLDER")
+    keys, usage = _TO_NAME.get("report of runs" if task == "report" and plain.get("runs") else task, ((), None))
+    unset = [key for key in keys if not plain.get(key)]
+    if unset:
+        raise UsageError(f"not set: {', '.join(unset)}", fix=usage)
 
 
 def _check_order(order: Mapping, data: Mapping, conf: Path) -> None:

@@ -122,7 +122,9 @@ def scored_parts(snapshot: Snapshot, spec: DatasetSpec) -> list[tuple[Part, list
 
 
 def known_labels(part: Part, spec: DatasetSpec) -> list[Label]:
-    """The dataset's labels that a part has learned to tell apart."""
+    """The dataset's labels that a part has learned to tell apart; none where it is not to be scored on the dataset."""
+    if part.datasets is not None and spec.name not in part.datasets:
+        return []
     learned = [set(label.structures) for label in part.labels]
     return [
         label for label in spec.labels if set(label.structures) == set().union(*(own for own in learned if own <= set(label.structures)))

@@ -67,11 +67,11 @@ def _card(run: Path, cfg: Mapping, method) -> str:
     scores = [row for row in results.read(run / "scores.csv") if row["step"] == footprint["step"]]
     stage = "merged" if any(row["stage"] == "merged" for row in scores) else "premerge"
     lines = []
-    for name, state in method.learned.items():
-        own = {label.name for label in state.target.labels}
+    for part in method.parts():
+        own = {label.name for label in part.labels}
         values = [row["dsc"] for row in scores if row["stage"] == stage and row["structure"] in own and row["dsc"] is not None]
         mean = f"{sum(values) / len(values):.3f}" if values else ""
-        lines.append(f"| {name} | {', '.join(label.name for label in state.target.labels)} | {mean} |")
+        lines.append(f"| {part.name} | {', '.join(label.name for label in part.labels)} | {mean} |")
     sources = [f"- {spec['name']}: {spec['licence']}" for spec in (cfg["data"]["datasets"][slot] for slot in cfg["order"]["steps"])]
     return "\n".join([
         f"# {method.name}: {cfg['name']}", "",
@@ -83,6 +83,6 @@ def _card(run: Path, cfg: Mapping, method) -> str:
         f"- made with {', '.join(f'{name} {version}' for name, version in versions().items())}", "",
         "## Use", "", "    python run.py task=predict run=THIS_FOLDER input=FILE_OR_FOLDER output=FOLDER", "",
         "## Training data and their licences", "", *sources, "",
-        f"## Decoders, and their mean DSC on the test scans of the run (stage {stage})", "",
-        "| Decoder | Structures | DSC |", "|---|---|---|", *lines, "",
+        f"## Parts of the model (CL-Net's decoders), and their mean DSC on the test scans of the run (stage {stage})", "",
+        "| Part | Structures | DSC |", "|---|---|---|", *lines, "",
     ])  # fmt: skip

@@ -148,6 +148,7 @@ def method_settings(cfg: Mapping) -> dict:
         **{f"decoder_{kind}": decoder[kind] for kind in ("new", "refine", "update", "start")},
         **{name: cfg[name] for name in ("encoder", "augment", "pruning", "supporting", "validation_share", "validation_overlap", "bpr")},
         "encoder_tuning": cfg["tuning"], "trainer": [cfg["trainer"]["precision"], cfg["trainer"].get("devices") or 1],
+        "method": cfg["method"],
     }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """One folder a run, named by what was asked for, so that the same command finds it again; locked while a process works in it.
 
-    config.yaml    the resolved configuration     status.json    running, finished, stopped or failed, and why
+    config.yaml    the resolved configuration     status.json    running, finished, stopped or failed, and why; how far it is
     manifest.json, scores.csv, decoders.csv, footprint.csv, merging.csv, model/, cases/, report/
 """
 
@@ -13,7 +13,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -22,15 +22,17 @@ from filelock import FileLock, Timeout
 
 from clnet import stop
 from clnet.atomic import explained, write_json, write_text
-from clnet.errors import DataError, PreemptedError, UsageError
+from clnet.errors import DataError, HostError, PreemptedError, UsageError
+from clnet.learn.progress import Listener
 from clnet.units import canonical, rank
 
 # What may change between two calls without changing a number: where things lie, who computes, who watches.
-NOT_SEMANTIC = ("task", "run", "input", "output", "masks", "resume", "name", "paths*", "launcher*", "logger*", "experiment", "hydra*",
-                "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
+NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "resume", "name", "paths*", "launcher*", "logger*", "experiment",
+                "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
                 "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator", "trainer.strategy",
                 "trainer.checkpoint_every_epochs", "gallery*")
 _LONGEST_NAME = 100
+_LOCK_S = 1.0  # to wait for a lock: who asks for a run's state holds it for a moment
 
 
 def name_of(experiment: str, overrides: Sequence[str]) -> str:
@@ -69,9 +71,9 @@ def claim(folder: Path | str, cfg: Mapping) -> Iterator[Path]:
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=_LOCK_S)
         except Timeout:
-            holder = _status(folder)
+            holder = _recorded(folder)
             raise UsageError("another process works in this run folder", where=folder,
                              found=f"pid {holder.get('pid')} on {holder.get('host')}, since {holder.get('started')}",
                              fix="wait for it or end it; name=OTHER gives this run a folder of its own") from None
@@ -94,20 +96,28 @@ def load(folder: Path | str) -> dict:
     return yaml.safe_load((folder / "config.yaml").read_text())
 
 
-def describe(folder: Path | str) -> str:
-    """One paragraph on the state of a run. Raises UsageError if there is none."""
-    load(folder)
-    folder, status = Path(folder), _status(Path(folder))
-    state = status.get("state", "unknown")
-    if state == "running" and not _is_held(folder):
-        state = "killed; the same command continues it"
-    times = ", ".join(f"{name} {status[name]}" for name in ("started", "ended") if status.get(name))
-    return "\n".join(line for line in (f"{folder}: {state}", f"  {times}" if times else "", status.get("message", "")) if line)
+def read_status(folder: Path) -> dict:
+    """status.json, with `killed` as the state of a run whose process is gone; empty where there is none, or none that can be read."""
+    status = _recorded(folder)
+    return status | {"state": "killed"} if status.get("state") == "running" and not _is_held(folder) else status
+
+
+def progress_note(folder: Path) -> Listener:
+    """A listener of RunProgress that keeps `progress` in the status.json of a run that this process holds; its failure ends no run."""
+
+    def note(share: float, seconds_left: float, work: str) -> None:
+        status, known = _recorded(folder), round(seconds_left) if seconds_left == seconds_left else None
+        if status.get("pid") == os.getpid():
+            with suppress(OSError, HostError):
+                write_json(folder / "status.json", status | {"progress": {"share": round(share, 4), "seconds_left": known, "work": work,
+                                                                          "at": now()}})
+
+    return note
 
 
 @contextmanager
 def _noted(folder: Path) -> Iterator[None]:
-    status = {"state": "running", "pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
+    status = {"state": "running", "pid": os.getpid(), "host": socket.gethostname(), "started": now()}
     write_json(folder / "status.json", status)
     try:
         yield
@@ -115,12 +125,13 @@ def _noted(folder: Path) -> Iterator[None]:
         stopped = isinstance(error, (KeyboardInterrupt, PreemptedError, stop.Stopped))
         message = str(error) if isinstance(error, PreemptedError) or not stopped else getattr(error, "cause", "interrupted")
         try:
-            write_json(folder / "status.json", status | {"state": "stopped" if stopped else "failed", "ended": _now(),
-                                                         "message": message or type(error).__name__})
+            last = {key: value for key, value in _recorded(folder).items() if key == "progress"}
+            write_json(folder / "status.json", status | last | {"state": "stopped" if stopped else "failed", "ended": now(),
+                                                                "message": message or type(error).__name__})
         except Exception as second:  # a full disk must not hide why the run failed
             error.add_note(f"status.json could not be written: {second}")
         raise
-    write_json(folder / "status.json", status | {"state": "finished", "ended": _now()})
+    write_json(folder / "status.json", status | {"state": "finished", "ended": now()})
 
 
 def _check_same(folder: Path, cfg: Mapping) -> None:
@@ -153,11 +164,12 @@ def _matches(key: str) -> bool:
     return any(fnmatchcase(key, pattern) or (pattern.endswith("*") and key == pattern[:-1]) for pattern in NOT_SEMANTIC)
 
 
-def _status(folder: Path) -> dict:
+def _recorded(folder: Path) -> dict:
     try:
-        return json.loads((folder / "status.json").read_text())
+        status = json.loads((folder / "status.json").read_text())
     except (OSError, ValueError):
         return {}
+    return status if isinstance(status, dict) else {}
 
 
 def _is_held(folder: Path) -> bool:
@@ -170,5 +182,6 @@ def _is_held(folder: Path) -> bool:
         return False
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, as a run folder writes it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -32,7 +32,7 @@ from experiments.pipeline import (
 def run(cfg: Mapping) -> Path:
     """Learn the order's datasets one after the other, evaluate after every step, write the tables. Returns the run folder."""
     with runfolder.claim(Path(cfg["paths"]["run"]), cfg) as folder:
-        progress, store = RunProgress(), UnitStore(Path(cfg["paths"]["units"]))
+        progress, store = RunProgress(listener=runfolder.progress_note(folder)), UnitStore(Path(cfg["paths"]["units"]))
         progress.say(f"{cfg['name']}: {' -> '.join(cfg['order']['steps'])}, data={cfg['data']['name']}, seed={cfg['seed']}")
         method, tasks, tests, identities = ready(cfg, store, progress)
         if rank() == 0:
@@ -79,7 +79,9 @@ def ready(cfg: Mapping, store: UnitStore, progress: RunProgress):
 
 
 def probed(cfg: Mapping, method, task: Task, progress: RunProgress) -> Probed:
-    """The probe of the method's encoder on a dataset's training cases, which is also said."""
+    """The probe of the method's encoder on a dataset's training cases, which is also said. Raises UsageError if it has none to probe."""
+    if not hasattr(method, "probe"):
+        raise UsageError("this method has no general encoder to probe", where=f"method={method.name}", fix="probe=none, or method=clnet")
     found = method.probe(task, made(cfg["probe"]))
     progress.say(f"encoder on {task.dataset}: height {found.height_mm:.0f} mm off ({found.height_by_mean_mm:.0f} by the mean), "
                  f"{100 * found.tissue:.0f} % of labels named ({100 * found.tissue_by_chance:.0f} by chance)")  # fmt: skip

@@ -16,7 +16,7 @@ PANEL_INCHES = 2.2, 1.95
 LEGEND_ROW_INCH = 0.22
 LETTER_INCH = 0.075  # of the legend's text
 MARK_STEPS = 0.12  # width of a hollow mark, in steps
-SPREAD_STEPS = 0.8  # that all methods' marks of one step may take
+SPREAD_STEPS = 0.5  # that all methods' marks of one step may take
 BOUND = {"color": "0.35", "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
 
 

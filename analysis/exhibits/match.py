@@ -7,7 +7,7 @@ from analysis.groups import Group
 from analysis.load import Run
 
 FIVE_PUBLIC = ("TotalSegmentatorV2", "StructSeg19", "FLARE22", "SegTHOR", "KiTS21")
-METHODS = ("clnet",)  # what `method=` can be today
+METHODS = ("clnet", "nnunet", "finetune", "joint", "lwf", "ilt", "mib", "plop", "csclip", "multitalent")  # what `method=` can be today
 _RIVALS = {"mib": "MiB", "plop": "PLOP", "csclip": "CSCLIP", "multitalent": "MultiTalent"}
 _OURS = {theirs: ours for ours, theirs in _RIVALS.items()}
 _ENSEMBLE = "nnunet"

@@ -25,11 +25,16 @@ class PatchSampler:
 
     cases: prepared training cases. groups: decoder name -> the labels that it learns. A decoder is drawn first, then one of its
     labels, then a case that has it, so that a decoder of many labels does not crowd out the others.
+    dataset_weights: dataset -> how often it is drawn, in proportion; then, instead of a decoder, a dataset is drawn first, one of the
+    labels that its cases have, and one of these cases.
     Raises DataError when a label has no voxel in any case.
     Source: nnU-Net oversamples foreground in a third of the batch; the order of draws is ours.
     """
 
-    def __init__(self, cases: Sequence[PreparedCase], groups: Mapping[str, Sequence[str]], foreground_share: float):
+    def __init__(
+        self, cases: Sequence[PreparedCase], groups: Mapping[str, Sequence[str]], foreground_share: float,
+        dataset_weights: Mapping[str, float] | None = None,
+    ):  # fmt: skip
         self.cases = list(cases)
         self.groups = {name: tuple(labels) for name, labels in groups.items()}
         self.foreground_share = foreground_share
@@ -45,15 +50,25 @@ class PatchSampler:
                 fix="drop these labels in the dataset's YAML, or add cases",
             )
 
+        self.owned: dict[str, dict[str, list[int]]] = {}  # dataset -> label -> its cases that have it
+        for label, holders in self.holders.items() if dataset_weights else ():
+            for case in holders:
+                self.owned.setdefault(self.cases[case].dataset, {}).setdefault(label, []).append(case)
+        self.weights = np.array([dataset_weights[dataset] for dataset in self.owned], dtype=float)
+
     def _cases_with(self, label: str) -> list[int]:
         return [i for i, case in enumerate(self.cases) if label in case.annotated and len(case.locations(label))]
 
     def draw(self, rng: np.random.Generator, size_zyx: Sequence[int]) -> Patch:
         """One patch of `size_zyx` voxels."""
-        names = list(self.groups)
-        group = self.groups[names[rng.integers(len(names))]]
+        if self.owned:
+            holders = list(self.owned.values())[rng.choice(len(self.owned), p=self.weights / self.weights.sum())]
+            group = tuple(holders)
+        else:
+            names, holders = list(self.groups), self.holders
+            group = self.groups[names[rng.integers(len(names))]]
         label = group[rng.integers(len(group))]
-        case = int(rng.choice(self.holders[label]))
+        case = int(rng.choice(holders[label]))
         shape = self.cases[case].shape_zyx
         if rng.random() < self.foreground_share:
             locations = self.cases[case].locations(label)

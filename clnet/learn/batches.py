@@ -36,7 +36,7 @@ class TrainingBatches(Dataset):
     """Item i is the whole batch of training step i, a function of the seed and i alone: a resumed run sees what it would have seen.
 
     Batch keys: see `clnet.types`. With `decoders_per_step` only that many decoders' targets are in a batch: up to
-    `PRESENT_SHARE` of them have foreground in it, the others have none, each drawn at random.
+    `PRESENT_SHARE` of them have foreground in it, the others have none, each drawn at random. dataset_weights: see `PatchSampler`.
     """
 
     def __init__(
@@ -47,11 +47,12 @@ class TrainingBatches(Dataset):
         intensity: Intensity,
         augmentation: Augmentation,
         seed: Sequence[int],
+        dataset_weights: Mapping[str, float] | None = None,
     ):
         self.targets, self.sampling, self.intensity, self.augmentation = dict(targets), sampling, intensity, augmentation
         self.seed = [int(value) for value in seed]
         labels = {name: [label.name for label in target.labels] for name, target in self.targets.items()}
-        self.sampler = PatchSampler(cases, labels, sampling.foreground_share)
+        self.sampler = PatchSampler(cases, labels, sampling.foreground_share, dataset_weights)
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         size = self.augmentation.read_size(self.sampling.patch_zyx)

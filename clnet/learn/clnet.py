@@ -94,7 +94,7 @@ class CLNet:
                 plan(given.title, lesson.training.steps if lesson else 0)
                 if self.pruning and name not in known:
                     own = lesson or self.plan.new
-                    lessons = [self.pruning.retraining(own, rate / 100) for rate in self.pruning.planned_percent]
+                    lessons = [self.pruning.retraining(own, rate / 100) for rate in self.pruning.rates_percent]
                     plan(given.pruning_title, sum(each.training.steps for each in (*lessons, self.pruning.recovering(own))))
                 known.add(name)
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 Groups = tuple[tuple[int, ...], ...]
 
-_DICE = DiceLoss(include_background=False, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
-_DICE_OF_ALL = DiceLoss(include_background=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
+_DICE = DiceLoss(include_background=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)
 
 
 def marginal_log_probability(logits: Tensor, groups: Groups) -> Tensor:
@@ -32,27 +31,47 @@ def marginal_log_probability(logits: Tensor, groups: Groups) -> Tensor:
     return torch.stack(members, dim=1)
 
 
-def marginal_dice_cross_entropy(logits: Tensor, target: Tensor, groups: Groups, balance: float = 0.0) -> Tensor:
+def marginal_dice_cross_entropy(
+    logits: Tensor, target: Tensor, groups: Groups, balance: float = 0.0, foreground: int | None = None
+) -> Tensor:
     """Batch Dice of the foreground groups plus cross-entropy of all, on marginal probabilities.
 
-    logits: (batch, channel, z, y, x); target: (batch, z, y, x) index of the group, 0 = background.
+    logits: (batch, channel, z, y, x); target: (batch, z, y, x) index of the group, 0 = background. foreground: how many groups behind
+    the background's enter the Dice, None: all.
     balance: exponent b of the cross-entropy's group weights, n^-b for a group of n voxels in the batch: 0 is the plain mean over
     voxels, 1 gives every group the same share; with b > 0 the Dice is that of the groups that occur.
     Returns a scalar. Source: CL-Net A4 defers to nnU-Net's Dice + cross-entropy (balance 0); union labels as paper note 22.
     """
-    log_probability = marginal_log_probability(logits, groups)
-    target = target.long()
-    one_hot = torch.zeros_like(log_probability).scatter_(1, target[:, None], 1.0)
+    log_probability, target = marginal_log_probability(logits, groups), target.long()
+    foreground = len(groups) - 1 if foreground is None else foreground
+    cross_entropy = F.nll_loss(log_probability, target, weight=group_weights(target, len(groups), balance))
+    return cross_entropy + label_dice(log_probability, target, foreground, present_only=balance > 0)
+
+
+def group_weights(target: Tensor, groups: int, balance: float) -> Tensor | None:
+    """Weights n^-balance of groups with n voxels in the batch, 0 for those without any; None for a balance of 0.
+
+    target: (batch, z, y, x) index of the group. Returns (group,).
+    """
     if balance == 0:
-        return _DICE(log_probability.exp(), one_hot) + F.nll_loss(log_probability, target)
-    voxels = one_hot.sum((0, 2, 3, 4))
-    weight = torch.where(voxels > 0, voxels.clamp_min(1.0) ** -balance, voxels)
-    cross_entropy = F.nll_loss(log_probability, target, weight=weight)
-    present = voxels[1:] > 0
-    if not bool(present.any()):
-        return cross_entropy
-    chosen = torch.nonzero(present)[:, 0] + 1
-    return cross_entropy + _DICE_OF_ALL(log_probability[:, chosen].exp(), one_hot[:, chosen])
+        return None
+    voxels = torch.bincount(target.long().flatten(), minlength=groups).float()
+    return torch.where(voxels > 0, voxels.clamp_min(1.0) ** -balance, voxels)
+
+
+def label_dice(log_probability: Tensor, target: Tensor, foreground: int, present_only: bool = False) -> Tensor:
+    """One minus the batch Dice of the first `foreground` groups behind the background's, mean over them.
+
+    log_probability: (batch, group, z, y, x); target: (batch, z, y, x) index of the group. present_only: of those that occur in the
+    target; 0 where none does.
+    """
+    one_hot = torch.zeros_like(log_probability).scatter_(1, target.long()[:, None], 1.0)
+    chosen = torch.arange(1, 1 + foreground, device=target.device)
+    if present_only:
+        chosen = chosen[one_hot[:, chosen].sum((0, 2, 3, 4)) > 0]
+    if not len(chosen):
+        return log_probability.new_zeros(())
+    return _DICE(log_probability[:, chosen].exp(), one_hot[:, chosen])
 
 
 def nested_dice_cross_entropy(logits: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
@@ -63,7 +82,7 @@ def nested_dice_cross_entropy(logits: Tensor, target: Tensor, channels: Sequence
     """
     logits = logits[:, list(channels)]
     target = target.to(logits.dtype)
-    return _DICE_OF_ALL(torch.sigmoid(logits), target) + F.binary_cross_entropy_with_logits(logits, target)
+    return _DICE(torch.sigmoid(logits), target) + F.binary_cross_entropy_with_logits(logits, target)
 
 
 def deep_supervision_weights(levels: int) -> list[float]:

@@ -42,18 +42,17 @@ class DecoderPlan:
 
 @dataclass(frozen=True)
 class LotteryTicket:
-    """Pruning of a trained decoder: prune, rewind what is kept, retrain, validate; then recover.
+    """Iterative pruning of a trained decoder: prune, rewind what is kept, retrain, validate; then recover.
 
-    rates_percent: shares removed round by round, of the weights and biases of all convolutions. max_drop_dsc_points: a round fails if
-    its validation DSC, the mean inside the `percentiles`, lies further below the unpruned decoder's. Iterative pruning (the paper's):
-    rates rise, each round prunes what the one before kept, and the first that fails is taken back and ends the search. one_shot: rates
-    fall, each round prunes the unpruned decoder, and the first that does not fail ends the search.
+    rates_percent: shares removed round by round, of the weights and biases of all convolutions. max_drop_dsc_points: a round whose
+    validation DSC, the mean inside the `percentiles`, lies further below the unpruned decoder's is taken back and ends the search.
+    fallback_percent: a lower rate that is tried once where the first round fails; None: the decoder then stays unpruned.
     round, recovery: the trainings of a round and after the last one, whose epochs have the steps of the pruned decoder's own lesson
     where they say 0; steps_growth: a round at rate T has 1 + growth * T times as many; lr_exponent: its learning rate goes with
-    (1 - T)^-exponent, and is `round`'s at the lowest rate.
+    (1 - T)^-exponent, and is `round`'s in the first one.
     update_step_percent: an update of the decoder by a later dataset may raise the rate in such steps, at most update_rounds of them;
     None: the mask stays (the paper's recommendation). Update rounds prune the averaged weights and rewind nothing.
-    Source: CL-Net 4.3, A4; NOTES.md 10 to 13. One-shot and iterative pruning: Frankle & Carbin 2019, section 1.
+    Source: CL-Net 4.3, A4; NOTES.md 10 to 13.
     """
 
     rates_percent: tuple[float, ...]
@@ -63,21 +62,16 @@ class LotteryTicket:
     percentiles: tuple[float, float] = (5.0, 95.0)
     steps_growth: float = 1.0
     lr_exponent: float = 0.0
-    one_shot: bool = False
+    fallback_percent: float | None = None
     update_step_percent: float | None = None
     update_rounds: int = 0
 
     def retraining(self, lesson: Lesson, rate: float) -> Lesson:
         """The round that prunes to `rate`, a share, a decoder that learned by `lesson`."""
-        kept, kept_most = 1 - rate, 1 - min(self.rates_percent) / 100
+        kept, kept_first = 1 - rate, 1 - self.rates_percent[0] / 100
         steps = self.round.steps_per_epoch or lesson.training.steps_per_epoch
-        lr = self.round.lr * (kept_most / kept) ** self.lr_exponent
+        lr = self.round.lr * (kept_first / kept) ** self.lr_exponent
         return replace(lesson, training=replace(self.round, steps_per_epoch=round(steps * (1 + self.steps_growth * rate)), lr=lr))
-
-    @property
-    def planned_percent(self) -> tuple[float, ...]:
-        """Rates of the rounds that there will be if none fails."""
-        return self.rates_percent[:1] if self.one_shot else self.rates_percent
 
     def recovering(self, lesson: Lesson) -> Lesson:
         """The recovery of a decoder that learned by `lesson`."""
@@ -88,12 +82,15 @@ class LotteryTicket:
 def lottery_ticket(rates_percent: Sequence[float], round: Mapping, recovery: Mapping, optimizer: Callable, **values) -> LotteryTicket:
     """The plan out of plain values; a training may leave out its steps per epoch.
 
-    Raises UsageError for rates that do not lie between 0 and 100, or not in the order that the search needs.
+    Raises UsageError for rates that do not rise from above 0 to below 100, and for a fallback that is not below them.
     """
-    rates, one_shot = tuple(float(rate) for rate in rates_percent), values.get("one_shot", False)
-    if not rates or list(rates) != sorted(set(rates), reverse=one_shot) or min(rates) <= 0 or max(rates) >= 100:
-        raise UsageError(f"pruning rates must {'fall' if one_shot else 'rise'}, inside 0 to 100", where="pruning.rates_percent",
-                         found=list(rates))  # fmt: skip
+    rates = tuple(float(rate) for rate in rates_percent)
+    if not rates or list(rates) != sorted(set(rates)) or rates[0] <= 0 or rates[-1] >= 100:
+        raise UsageError("pruning rates must rise from above 0 to below 100", where="pruning.rates_percent", found=list(rates))
+    fallback = values.get("fallback_percent")
+    if fallback is not None and not 0 < fallback < rates[0]:
+        raise UsageError("the fallback must lie below the first rate", where="pruning.fallback_percent", found=fallback,
+                         expected=f"between 0 and {rates[0]:g}")  # fmt: skip
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     trainings = (Training(optimizer=optimizer, **{"steps_per_epoch": 0, **plain}) for plain in (round, recovery))
     return LotteryTicket(rates, *trainings, **values)

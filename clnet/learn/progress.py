@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
+
+Listener = Callable[[float, float, str], object]  # share done (0 to 1), seconds left (NaN: unknown), the piece of work
 
 
 class RunProgress:
     """Counts planned work in units of cost (about one decoder's training step each) and estimates the time left.
 
     Work that turns out to be finished before the run began is taken off the plan, so that it does not spoil the estimate.
+    listener: told of progress as it is made, at most once in `interval_s`; copies in other processes have none.
     """
 
-    def __init__(self, interval_s: float = 10.0, stream: TextIO | None = None):
-        self.interval_s, self.stream = interval_s, stream
+    def __init__(self, interval_s: float = 10.0, stream: TextIO | None = None, listener: Listener | None = None):
+        self.interval_s, self.stream, self.listener = interval_s, stream, listener
         self.planned: dict[str, float] = {}
         self.done: dict[str, float] = {}
-        self.started = self.printed = time.monotonic()
+        self.started = self.printed = self.told = time.monotonic()
         self.began_at = time.time()
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"listener": None}
 
     def plan(self, name: str, cost: float) -> None:
         """Announce a piece of work before it begins."""
@@ -32,6 +39,7 @@ class RunProgress:
             return
         if finished_at >= self.began_at:
             self.done[name] = self.planned.get(name, 0.0)
+            self._tell(name)
         else:
             self.planned.pop(name, None)
 
@@ -42,15 +50,17 @@ class RunProgress:
         now = time.monotonic()
         if now - self.printed >= self.interval_s:
             self.printed = now
-            self.say(f"{name:<44} {note:<22} run {100 * self.share:3.0f} %  time left {_clock(self.seconds_left)}")
+            self.say(f"{name:<44} {note:<22} run {100 * self.share:3.0f} %  time left {clock(self.seconds_left)}")
+        self._tell(name)
 
     def finish(self, name: str) -> None:
         """The piece is complete, whatever was counted."""
         self.planned[name] = self.done.get(name, 0.0)
+        self._tell(name)
 
     def say(self, text: str) -> None:
         """Print a line at once."""
-        print(f"[{_clock(time.monotonic() - self.started)}] {text}", file=self.stream or sys.stdout, flush=True)
+        print(f"[{clock(time.monotonic() - self.started)}] {text}", file=self.stream or sys.stdout, flush=True)
 
     @property
     def share(self) -> float:
@@ -64,8 +74,14 @@ class RunProgress:
         share = self.share
         return (time.monotonic() - self.started) * (1 - share) / share if share > 0 else float("nan")
 
+    def _tell(self, name: str) -> None:
+        if self.listener is not None and time.monotonic() - self.told >= self.interval_s:
+            self.listener(self.share, self.seconds_left, name)
+            self.told = time.monotonic()
 
-def _clock(seconds: float) -> str:
+
+def clock(seconds: float) -> str:
+    """`4:05:59`, `05:59`; `--:--` for NaN."""
     if seconds != seconds:
         return "--:--"
     minutes, rest = divmod(int(seconds), 60)

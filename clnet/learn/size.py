@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import nn
 
 from clnet.learn.archive import Archive, LearnedDecoder
 from clnet.learn.bundle import reachable
@@ -38,6 +41,12 @@ def nominal_share(archive: Archive, state: LearnedDecoder) -> float:
     full = DecoderNetwork(archive.shape, len(network.heads[0].bias), None, [None] * len(state.route.features))
     kept, possible = (sum(int((p != 0).sum()) for p in prunable(network).values()), sum(p.numel() for p in prunable(full).values()))
     return kept / possible
+
+
+def dense_footprint(networks: Sequence[nn.Module], files: Sequence[Path], nominal_parameters_m: float) -> Footprint:
+    """Of networks that nothing was pruned from, as they lie in their files."""
+    parameters, nonzero = (sum(column) for column in zip(*(count_parameters(network) for network in networks), strict=True))
+    return Footprint(parameters, nonzero, FLOAT_BYTES * parameters, sum(file.stat().st_size for file in files), None, nominal_parameters_m)
 
 
 def footprint(archive: Archive, learned: Mapping[str, LearnedDecoder]) -> Footprint:

@@ -90,7 +90,7 @@ class DecoderTarget:
                 channels = [self.decoder.structures.index(label.structures[0]) for label in self.labels]
                 total = total + weight * nested_dice_cross_entropy(chosen, reduced, channels)
             else:
-                total = total + weight * marginal_dice_cross_entropy(chosen, reduced, self.groups, balance)
+                total = total + weight * marginal_dice_cross_entropy(chosen, reduced, self.groups, balance, len(self.labels))
         return total
 
 

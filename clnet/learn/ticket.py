@@ -102,13 +102,19 @@ class _Search:
         record = {"dsc_before": before, "dsc_after": before, "rounds": []}
         if not before:
             return network, masks, record
-        for rate in (percent / 100 for percent in self.plan.rates_percent):
+        first, *more = (percent / 100 for percent in self.plan.rates_percent)
+        fallback = [] if self.plan.fallback_percent is None else [self.plan.fallback_percent / 100]
+        rates = [first]
+        while rates:
+            rate = rates.pop(0)
             smaller, kept, score = self._round(dense, network, masks, rate)
             accepted = 100 * (before - score) <= self.plan.max_drop_dsc_points + ROUNDING
             record["rounds"].append({"rate": rate, "dsc": score, "accepted": accepted})
             if accepted:
                 network, masks, record["dsc_after"] = smaller, kept, score
-            if accepted == self.plan.one_shot:
+            if rate == first:
+                rates = more if accepted else fallback
+            elif not accepted:
                 break
         return network, masks, record
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import hydra
 import pytest
@@ -63,7 +64,7 @@ def here(*overrides: str) -> Outcome:
     try:
         sys.argv = ["run.py", *SMALL, *overrides]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = cli.exit_code_of(main(lambda cfg: cli.job(cfg, lambda folder: None)))
+            code = cli.exit_code_of(main(lambda cfg: cli.job(cfg, SimpleNamespace(report=lambda folder: None))))
     finally:
         sys.argv = arguments
         torch.set_num_threads(threads)

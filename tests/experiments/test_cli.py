@@ -25,6 +25,7 @@ task: run
 name: custom
 seed: 0
 run: null
+runs: null
 input: null
 output: null
 deep: {lr: 0.1, flag: true, steps: [1, 2], text: abc, none: null}
@@ -58,7 +59,8 @@ def run(cfg):
 
 sys.modules["experiments.tasks"] = types.SimpleNamespace(run=run)
 conf = sys.argv.pop(1)
-sys.exit(cli.exit_code_of(hydra.main(version_base="1.3", config_path=conf, config_name="config")(lambda cfg: cli.job(cfg, print))))
+main = hydra.main(version_base="1.3", config_path=conf, config_name="config")
+sys.exit(cli.exit_code_of(main(lambda cfg: cli.job(cfg, types.SimpleNamespace(report=print)))))
 """
 
 
@@ -101,16 +103,19 @@ def refusal(conf, *typed, multirun=False):
     ("experiment=env", ["not set: data.root", "CLNET_NOT_SET", "data.root=..."]),
     ("order=two", ["c", "a, b", "order=one"]),
     ("task=predict", ["input, output"]),
+    ("task=compare", ["runs, output"]),
+    ("task=report runs=[a]", ["not set: output"]),
 ])
 def test_what_is_refused_says_what_was_meant(conf, typed, names):
-    message = refusal(conf, typed)
+    message = refusal(conf, *typed.split())
     assert all(name in message for name in names), message
 
 
 @pytest.mark.parametrize("typed", [[], ["seed=3"], ["deep.lr=1"], ["deep.lr=1e-4"], ["deep.none=[1]"], ["deep.text=3"], ["+deep.new=1"],
                                    ["~deep.text"], ["~experiment"], ["hydra.verbose=true"], ["scale=small", "scale.hole=1"],
                                    ["task=verify"], ["order=two", "order.steps=[a]"], ["experiment=env", "data.root=/tmp"],
-                                   ["task=predict", "input=a", "output=b"], ["deep.text='a, b'"]])
+                                   ["task=predict", "input=a", "output=b"], ["deep.text='a, b'"], ["task=report"],
+                                   ["task=report", "runs=['a b','c~d']", "output=e"], ["task=status"], ["task=claims"]])
 def test_what_is_right_passes(conf, typed):
     overrides.check(typed, conf)
 
@@ -127,6 +132,19 @@ def test_data_root_that_is_no_folder(conf, root):
     message = refusal(conf, "~data.make", f'data.root="{root}"')
     assert "data.root" in message and "nearest existing folder: " in message and ("quotes" in message) == root.startswith("'")
     overrides.check(["~data.make", "data.root=/nowhere", "task=report"], conf)
+
+
+@pytest.mark.parametrize("typed, meant", [
+    ("runs=a,b", ["a", "b"]), ("runs=outputs/runs/*", ["outputs/runs/*"]), ("runs=a~b__c=d,e's", ["a~b__c=d", "e's"]),
+    ("runs=[a,b]", ["a", "b"]), ("runs='a b'", "a b"), ("runs=null", None),
+])
+def test_run_folders_are_a_list_however_they_are_spelled(conf, typed, meant):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    spelled = cli.spelled([typed, "output=a,b"])
+    parsed = OverridesParser.create().parse_overrides(spelled[:1])[0].value()
+    assert [str(name) for name in parsed] == meant if isinstance(meant, list) else str(parsed) == str(meant)
+    assert spelled[1] == "output=a,b"
 
 
 def test_dashes_are_explained(conf):
@@ -185,6 +203,10 @@ def test_errors_that_are_not_bugs():
     (["order=ordr1"], 2, "order1"), (["method=clnt"], 2, "did you mean clnet"), (["data=openkpb"], 2, "did you mean openkbp"),
     (["task=rnu"], 2, "did you mean run"), (["seeed=1"], 2, "did you mean seed"), (["seed=abc"], 2, "whole number"),
     (["experiment=openkbp", "data.root=/nowhere"], 2, "data.root"),
+    (["task=compare"], 2, "not set: runs, output"), (["task=report", "runs=a,b"], 2, "not set: output"),
+    (["task=compare", "runs=a,b", "output=c"], 2, "not a run folder"), (["task=report", "runs=x/*", "output=c"], 2, "runs=x/*"),
+    (["task=status"], 0, "no run in outputs/runs yet"), (["task=status", "run=a"], 2, "not a run folder"),
+    (["task=status", "seed=3"], 2, "order1__seed-3"),
 ])
 def test_real_command_line_answers_at_once_without_torch(typed, code, told, tmp_path):
     began = sum(os.times()[2:4])

@@ -10,7 +10,7 @@ import yaml
 
 from clnet.errors import DataError, HostError, UsageError
 from clnet.stop import Stopped
-from experiments import runfolder
+from experiments import runfolder, status
 
 CFG = {"name": "order1", "seed": 0, "resume": "auto", "scale": {"lr": 1e-05, "steps": [1, 2]}, "data": {"root": "/a"},
        "paths": {"outputs": "outputs"}, "trainer": {"workers": 0, "precision": "32-true"}, "logger": {"wandb": None}}
@@ -45,10 +45,10 @@ def test_name_is_safe_and_still_unique():
 
 def test_configuration_and_end_are_recorded(tmp_path):
     with runfolder.claim(tmp_path / "run", CFG) as folder:
-        status = json.loads((folder / "status.json").read_text())
-        assert status["state"] == "running" and status["pid"] == os.getpid()
+        noted = json.loads((folder / "status.json").read_text())
+        assert noted["state"] == "running" and noted["pid"] == os.getpid()
     assert yaml.safe_load((folder / "config.yaml").read_text()) == CFG == runfolder.load(folder)
-    assert json.loads((folder / "status.json").read_text())["state"] == "finished" and "finished" in runfolder.describe(folder)
+    assert json.loads((folder / "status.json").read_text())["state"] == "finished" and "finished" in status.describe(folder)
 
 
 @pytest.mark.parametrize("error, state, message", [
@@ -60,8 +60,8 @@ def test_configuration_and_end_are_recorded(tmp_path):
 def test_failure_is_recorded_and_the_run_can_continue(tmp_path, error, state, message):
     with pytest.raises(type(error)), runfolder.claim(tmp_path, CFG):
         raise error
-    status = json.loads((tmp_path / "status.json").read_text())
-    assert status["state"] == state and message in status["message"] and message in runfolder.describe(tmp_path)
+    noted = json.loads((tmp_path / "status.json").read_text())
+    assert noted["state"] == state and message in noted["message"] and message in status.describe(tmp_path)
     with runfolder.claim(tmp_path, CFG):
         pass
 
@@ -99,10 +99,10 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path):
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(UsageError, match=f"pid {holder.pid} "), runfolder.claim(tmp_path, {"name": "a"}):
         pytest.fail("claimed")
-    assert "running" in runfolder.describe(tmp_path)
+    assert "running" in status.describe(tmp_path)
     holder.kill()
     holder.communicate()
-    assert "killed" in runfolder.describe(tmp_path)
+    assert "killed; the same command continues it" in status.describe(tmp_path)
     with runfolder.claim(tmp_path, {"name": "a"}):
         pass
 
@@ -140,3 +140,35 @@ def test_full_disk_while_recording_does_not_hide_the_failure(tmp_path, monkeypat
         monkeypatch.setattr(runfolder, "write_json", full)
         1 / 0  # noqa: B018
     assert "no space left" in caught.value.__notes__[0]
+
+
+def test_progress_is_kept_beside_the_state_and_after_a_failure(tmp_path):
+    with pytest.raises(ZeroDivisionError), runfolder.claim(tmp_path, CFG):
+        runfolder.progress_note(tmp_path)(0.25, 61.4, "decoder Liver")
+        noted = runfolder.read_status(tmp_path)
+        assert noted["state"] == "running" and noted["pid"] == os.getpid()
+        assert noted["progress"].items() >= {"share": 0.25, "seconds_left": 61, "work": "decoder Liver"}.items()
+        1 / 0  # noqa: B018
+    noted = runfolder.read_status(tmp_path)
+    assert noted["state"] == "failed" and noted["progress"]["share"] == 0.25
+    with runfolder.claim(tmp_path, CFG):
+        runfolder.progress_note(tmp_path)(0.5, float("nan"), "x")
+        assert runfolder.read_status(tmp_path)["progress"]["seconds_left"] is None
+    assert "progress" not in runfolder.read_status(tmp_path)
+
+
+def test_progress_that_cannot_be_written_ends_no_run(tmp_path, monkeypatch):
+    def full(path, value):
+        raise HostError("no space left")
+
+    runfolder.progress_note(tmp_path / "gone")(0.5, 1.0, "x")
+    with runfolder.claim(tmp_path, CFG), monkeypatch.context() as patch:
+        patch.setattr(runfolder, "write_json", full)
+        runfolder.progress_note(tmp_path)(0.5, 1.0, "x")
+    assert runfolder.read_status(tmp_path)["state"] == "finished"
+
+
+def test_progress_is_not_written_into_the_run_of_another_process(tmp_path):
+    (tmp_path / "status.json").write_text(json.dumps({"state": "finished", "pid": os.getpid() + 1}))
+    runfolder.progress_note(tmp_path)(0.5, 1.0, "x")
+    assert json.loads((tmp_path / "status.json").read_text()) == {"state": "finished", "pid": os.getpid() + 1}

@@ -1,6 +1,8 @@
 """What the line of progress counts: work of this process, of others, and of earlier runs."""
 
+import copy
 import io
+import pickle
 import time
 
 from clnet.learn.progress import RunProgress
@@ -26,3 +28,20 @@ def test_a_line_tells_the_share_and_the_time_left():
     progress.advance("training", 1.0, "1/4")
     line = progress.stream.getvalue()
     assert "training" in line and "1/4" in line and "run  25 %" in line and "time left 00:0" in line
+
+
+def test_the_listener_hears_now_and_then_and_copies_have_none():
+    heard = []
+    progress = RunProgress(interval_s=0.05, stream=io.StringIO(), listener=lambda *told: heard.append(told))
+    progress.plan("training", 4.0)
+    progress.advance("training", 1.0)
+    assert heard == []
+    time.sleep(0.06)
+    for _ in range(2):
+        progress.advance("training", 0.5)
+    assert [(share, name) for share, _, name in heard] == [(0.375, "training")] and heard[0][1] > 0
+    time.sleep(0.06)
+    progress.finish("training")
+    assert heard[1][:2] == (1.0, 0.0)
+    progress.stream = None
+    assert pickle.loads(pickle.dumps(progress)).listener is None and copy.deepcopy(progress).share == 1.0

@@ -122,20 +122,18 @@ def test_the_search_stops_at_the_first_drop_beyond_one_point(bench, monkeypatch,
         assert learned.ticket.dsc_after == learned.ticket.dsc_before == 0.5
 
 
-@pytest.mark.parametrize("drops,rounds,rate", [([0.9], 1, 0.9), ([1.1, 1.0], 2, 0.8), ([1.1, 1.2, -3.0], 3, 0.5), ([1.1, 1.2, 1.3], 3, 0)])
-def test_one_shot_ends_with_the_first_rate_that_passes(bench, monkeypatch, drops, rounds, rate):
-    """Unpruned 50 points; 90, 80 and 50 % in turn, each of the unpruned decoder: what 80 % keeps is not among what 90 % kept."""
+@pytest.mark.parametrize("drops,rounds,rate", [([1.1, 1.0], 2, 0.5), ([1.1, 1.1], 2, 0), ([1.0, 1.1], 2, 0.8), ([0.0, 0.0], 2, 0.9)])
+def test_a_lower_rate_is_tried_once_where_the_first_round_fails(bench, monkeypatch, drops, rounds, rate):
+    """80 and 90 %, 50 % if 80 fails: then nothing follows, and a failure at 90 % goes back to 80."""
     scores = iter([0.5, *(0.5 - drop / 100 for drop in drops)])
-    asked = []
-    choose = tickets.choose_masks
     monkeypatch.setattr(tickets._Search, "score", lambda self, network: next(scores, 0.5))
-    monkeypatch.setattr(tickets, "choose_masks", lambda tensors, rate, within: asked.append(within) or choose(tensors, rate, within=within))
-    own = bench("a", rates=(90, 80, 50), max_drop_dsc_points=1.0, one_shot=True)
-    learned = own.ticket()
-    assert learned.ticket.rate == pytest.approx(rate, abs=1e-3) and learned.ticket.rounds == rounds and asked == [None] * rounds
-    assert own.plan.planned_percent == (90,)
-    if not rate:
-        assert weights_sha256(own.archive.decoder(learned)[0]) == weights_sha256(own.archive.decoder(own.dense())[0]), "as it was"
+    learned = bench("a", rates=(80, 90), fallback_percent=50, max_drop_dsc_points=1.0).ticket()
+    assert learned.ticket.rate == pytest.approx(rate, abs=1e-3) and learned.ticket.rounds == rounds
+
+
+def test_the_fallback_lies_below_the_first_rate():
+    with pytest.raises(UsageError, match="below the first"):
+        lottery_ticket([80, 90], PLAN["round"], PLAN["recovery"], SGD, fallback_percent=80)
 
 
 def test_kept_weights_are_rewound_to_the_end_of_the_warm_up(bench):
@@ -200,20 +198,12 @@ def test_a_learning_rate_can_grow_as_fewer_weights_are_left():
     plan = lottery_ticket([80, 95], {"lr": 0.03, "epochs": 1}, {"lr": 0.01, "epochs": 1}, SGD, lr_exponent=0.5)
     assert plan.retraining(lesson(30), 0.8).training.lr == pytest.approx(0.03)
     assert plan.retraining(lesson(30), 0.95).training.lr == pytest.approx(0.06)  # a quarter of the weights of the first round
-    plan = lottery_ticket([95, 80], {"lr": 0.03, "epochs": 1}, {"lr": 0.01, "epochs": 1}, SGD, lr_exponent=0.5, one_shot=True)
-    assert [plan.retraining(lesson(30), rate).training.lr for rate in (0.95, 0.8)] == pytest.approx([0.06, 0.03])
 
 
 @pytest.mark.parametrize("rates", [[], [80, 80], [90, 80], [0, 50], [50, 100]])
 def test_a_schedule_rises_inside_0_to_100(rates):
     with pytest.raises(UsageError, match="must rise"):
         lottery_ticket(rates, PLAN["round"], PLAN["recovery"], SGD)
-
-
-@pytest.mark.parametrize("rates", [[], [80, 80], [80, 90], [50, 0], [100, 50]])
-def test_one_shot_rates_fall_inside_0_to_100(rates):
-    with pytest.raises(UsageError, match="must fall"):
-        lottery_ticket(rates, PLAN["round"], PLAN["recovery"], SGD, one_shot=True)
 
 
 class Killed(BaseException):

@@ -1,0 +1,1 @@
+"""The methods that CL-Net is compared with: one file and one YAML (conf/method) each."""

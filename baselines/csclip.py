@@ -1,0 +1,119 @@
+"""CSCLIP: heads generated from text and image for each class, and the network before labels what the new dataset does not.
+
+Source: Zhang et al. 2023 (CSCLIP) as CL-Net A7 runs it; Liu et al. 2024 (Universal Model), eq. 3 to 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from baselines.embeddings import fingerprint, text_embedding
+from baselines.method import Curriculum
+from baselines.prompted import PromptedNetwork, check_patches, take_over_classes
+from baselines.sigmoids import SigmoidMethod, SigmoidSpace, gathered
+from baselines.training import Objective
+from clnet.errors import UsageError
+from clnet.learn.target import DecoderTarget
+from clnet.types import Footprint
+
+SMOOTH = 1.0  # in the Dice's denominator alone
+
+
+def binary_dice_cross_entropy(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Binary cross-entropy and one minus the Dice of each sample and class, mean over the valid pairs; zero, with a graph, without any.
+
+    logits: (batch, class, z, y, x); target: the same, bool or probabilities; valid: (batch, class) bool. Returns a scalar.
+    Source: Liu et al. 2024, eq. 3 and 4; the mean instead of the sum over classes, and the smoothing, as their code has them.
+    """
+    logits, target = logits[valid], target[valid].to(logits.dtype)
+    if not len(logits):
+        return logits.sum()
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((1, 2, 3))
+    probability, over = logits.sigmoid(), (1, 2, 3)
+    dice = 2 * (probability * target).sum(over) / (probability.sum(over) + target.sum(over) + SMOOTH)
+    return (cross_entropy + 1 - dice).mean()
+
+
+def with_pseudo_labels(target: Tensor, valid: Tensor, teacher_logits: Tensor, exclusive: Tensor, soft: bool) -> tuple[Tensor, Tensor]:
+    """The old classes, which come first, as the network before sees them; the dataset's own labels of them are not used.
+
+    target: (batch, class, z, y, x) bool; valid: (batch, class) bool; teacher_logits: (batch, old class, z, y, x); exclusive: (new class,
+    old class) bool: a voxel labelled as the one is not the other, whatever the network before says. soft: probabilities instead of masks.
+    Returns the new target and which of it is valid: all old classes are, and the new ones where they were.
+    Source: Liu et al. 2024, eq. 5 (soft there); hard ones and labels on top of them as CSCLIP has them.
+    """
+    old = teacher_logits.shape[1]
+    seen = teacher_logits.detach().sigmoid()
+    seen = seen if soft else seen > 0.5
+    labelled = target[:, old:] & valid[:, old:, None, None, None]
+    taken = torch.einsum("bnzyx,no->bozyx", labelled.to(teacher_logits.dtype), exclusive.to(teacher_logits.dtype)) > 0
+    seen = torch.where(taken, torch.zeros_like(seen), seen)
+    return torch.cat((seen, target[:, old:].to(seen.dtype)), dim=1), torch.cat((torch.ones_like(valid[:, :old]), valid[:, old:]), dim=1)
+
+
+class CSCLIP(SigmoidMethod):
+    """Classes are shared by datasets that label the same structures; each has a head of its own from the dataset on that brings it.
+
+    backbone: one of `backbones` (name -> class, its own arguments bound); embedding: what the heads are generated from beside the image,
+    `text` or `one_hot`; hidden: features of the generating perceptrons; pseudo_labels: `hard` or `soft`.
+    All at once (scenario=universal) it is the Universal Model: each dataset is drawn as often as any other.
+    Raises UsageError for other words, or where the backbone cannot take the patches.
+    """
+
+    def __init__(self, *, backbone: str, backbones: Mapping[str, Callable], embedding: str, hidden: int, pseudo_labels: str, **parts):
+        for name, value, known in (("backbone", backbone, backbones), ("embedding", embedding, ("text", "one_hot")),
+                                   ("pseudo_labels", pseudo_labels, ("hard", "soft"))):  # fmt: skip
+            if value not in known:
+                raise UsageError(f"unknown {name}", where=f"method.{name}", found=value, expected=" or ".join(known))
+        super().__init__(**parts)
+        self.backbone_name, self.backbone = backbone, backbones[backbone]
+        self.embedding, self.hidden, self.pseudo_labels = embedding, hidden, pseudo_labels
+        check_patches(self.backbone, [self.first.sampling.patch_zyx, self.later.sampling.patch_zyx, self.shop.windows.patch_zyx])
+
+    @property
+    def settings_of_own(self) -> dict:
+        texts = fingerprint() if self.embedding == "text" else self.embedding
+        return {"backbone": [self.backbone_name, getattr(self.backbone, "keywords", {})], "embedding": texts, "hidden": self.hidden,
+                "pseudo_labels": self.pseudo_labels}  # fmt: skip
+
+    def dataset_weights(self, given: Curriculum) -> dict[str, float]:
+        return {task.dataset: 1.0 for task in given.tasks}
+
+    def objective(self, given: Curriculum, targets: Mapping[str, DecoderTarget], extra: Mapping) -> Objective:
+        channels, count = self.channels(given.space, targets), len(given.space.heads)
+        exclusive = exclusive_of(given.space, len(given.before.space.heads)) if given.before else None
+
+        def loss(student, teacher, batch, balance) -> Tensor:
+            target, valid = gathered(batch, channels, count)
+            if teacher is not None:
+                apart = exclusive.to(target.device)
+                target, valid = with_pseudo_labels(target, valid, teacher.logits[0], apart, self.pseudo_labels == "soft")
+            return binary_dice_cross_entropy(student.logits[0], target, valid)
+
+        return loss
+
+    def take_over(self, old: PromptedNetwork, new: PromptedNetwork) -> None:
+        take_over_classes(old, new)
+
+    def footprint(self) -> Footprint:
+        """Of the network; nominally the backbone as the paper counts it, and the generators, which are the same at every scale."""
+        generators = sum(p.numel() for p in self.loaded(self.learned).generators.parameters()) / 1e6
+        backbone = getattr(self.backbone, "func", self.backbone).nominal_m
+        return replace(super().footprint(), nominal_parameters_m=backbone + generators)
+
+    def _new(self, space: SigmoidSpace) -> PromptedNetwork:
+        backbone = self.backbone(shape=self.shape, image_channels=self.shop.intensity.channels, width=self.width)
+        texts = torch.stack([text_embedding(head.structures) for head in space.heads]) if self.embedding == "text" else None
+        return PromptedNetwork(backbone, len(space.heads), texts, self.hidden)
+
+
+def exclusive_of(space: SigmoidSpace, old: int) -> Tensor:
+    """(new class, old class) bool: neither of them contains the other."""
+    classes = [head.structures for head in space.heads]
+    apart = [[not space.contains(one, other) and not space.contains(other, one) for other in classes[:old]] for one in classes[old:]]
+    return torch.tensor(apart, dtype=torch.bool).reshape(len(classes) - old, old)

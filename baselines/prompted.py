@@ -1,0 +1,160 @@
+"""A network whose heads are generated: for each class from what is in the image and from what the class is called.
+
+Source: Liu et al. 2024 (Universal Model), section 3.2, eq. 1 and 2; the sizes are those of Zhang et al. 2023 (CSCLIP).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Sequence
+
+import torch
+from monai.networks.nets import SwinUNETR
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from baselines.unet import UNetOutput
+from clnet.errors import UsageError
+from clnet.model.decoder import DecoderNetwork
+from clnet.model.encoder import Encoder
+from clnet.model.shape import NetworkShape
+
+WIDTH = 8  # channels of a head
+PARAMETERS = 2 * (WIDTH * WIDTH + WIDTH) + WIDTH + 1  # three convolutions of 1x1x1 with biases: 153
+IMAGE_FEATURES = 256
+CLASSES_AT_ONCE = 16  # of full-size features of 8 channels each
+
+
+class UNetBackbone(nn.Module):
+    """Encoder and decoder of CL-Net's shape without a head."""
+
+    multiple_of = 1  # a shape's own strides decide
+    nominal_m = 31.3  # millions of parameters, as CL-Net counts a U-Net of its shape
+
+    def __init__(self, shape: NetworkShape, image_channels: int, width: int | None):
+        super().__init__()
+        self.encoder, self.decoder = Encoder(shape, image_channels), _HeadlessDecoder(shape, 1, width)
+        self.deep, self.fine = shape.features[-1], shape.decoder_features(width)[0]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The deepest features, and the finest of the decoder."""
+        encoded = self.encoder(image)
+        return encoded[-1], self.decoder(encoded)
+
+
+class SwinBackbone(nn.Module):
+    """Swin UNETR without its head, the originals' choice; it has no deep supervision. The first three arguments are those of
+    `UNetBackbone`, of which it needs the image's channels alone. Raises UsageError without `einops`, which MONAI needs here."""
+
+    multiple_of = 32  # voxels of a patch on each axis; on one of them it takes 64, as the deepest features are normalised over voxels
+    nominal_m = 62.2
+
+    def __init__(self, shape: NetworkShape, image_channels: int, width: int | None, feature_size: int = 48):
+        super().__init__()
+        if importlib.util.find_spec("einops") is None:
+            raise UsageError("MONAI's Swin UNETR needs a library that is not installed", where="method.backbone=swin_unetr",
+                             found="no einops", fix="pip install einops, or method.backbone=unet")  # fmt: skip
+        self.network = SwinUNETR(image_channels, 1, feature_size=feature_size)
+        self.network.out = nn.Identity()
+        self.deep, self.fine = 16 * feature_size, feature_size
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The transformer."""
+        return self.network.swinViT
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The deepest features, and the finest of the decoder."""
+        deepest = []
+        with self.network.encoder10.register_forward_hook(lambda _, given, output: deepest.append(output)):
+            finest = self.network(image)
+        return deepest[0], finest
+
+
+class PromptedNetwork(nn.Module):
+    """One sigmoid logit for each class, out of a head that a multilayer perceptron of the class's own generates.
+
+    classes: their number; embeddings: (class, length), what the perceptrons get beside the image's features; None: nothing (the
+    one-hot ablation: which class it is shows in which perceptron is asked). hidden: features between their two layers.
+    """
+
+    def __init__(self, backbone: nn.Module, classes: int, embeddings: Tensor | None, hidden: int):
+        super().__init__()
+        self.backbone = backbone
+        self.seen = nn.Sequential(_norm(backbone.deep), nn.ReLU(), nn.AdaptiveAvgPool3d(1), nn.Conv3d(backbone.deep, IMAGE_FEATURES, 1))
+        self.narrow = nn.Sequential(_norm(backbone.fine), nn.ReLU(), nn.Conv3d(backbone.fine, WIDTH, 1))
+        self.register_buffer("embeddings", torch.zeros(classes, 0) if embeddings is None else embeddings)
+        given = IMAGE_FEATURES + self.embeddings.shape[1]
+        self.generators = nn.ModuleList(
+            nn.Sequential(nn.Linear(given, hidden), nn.ReLU(), nn.Linear(hidden, PARAMETERS)) for _ in range(classes)
+        )
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The backbone's."""
+        return self.backbone.encoder
+
+    def forward(self, image: Tensor, finest: int = 0) -> UNetOutput:
+        """Logits (batch, class, z, y, x) of the finest level alone, whatever `finest` is: there is no deep supervision."""
+        deep, fine = self.backbone(image)
+        parameters, features = self.generated(self.seen(deep).flatten(1)), self.narrow(fine)
+        logits = [checkpoint(heads, features, chunk, use_reentrant=False) for chunk in parameters.split(CLASSES_AT_ONCE, dim=1)]
+        return UNetOutput([torch.cat(logits, dim=1)], [deep], [fine])
+
+    def generated(self, seen: Tensor) -> Tensor:
+        """The heads' parameters: (batch, image feature) -> (batch, class, 153)."""
+        found = [generator(torch.cat((text.expand(len(seen), -1), seen), dim=1))
+                 for text, generator in zip(self.embeddings, self.generators, strict=True)]  # fmt: skip
+        return torch.stack(found, dim=1)
+
+
+def heads(features: Tensor, parameters: Tensor) -> Tensor:
+    """Three convolutions of 1x1x1 (8, 8 and 1 channels) with ReLU between, their weights and biases given for each image and class.
+
+    features: (batch, 8, z, y, x); parameters: (batch, class, 153), all weights (row by row) before all biases.
+    Returns (batch, class, z, y, x).
+    """
+    square = WIDTH * WIDTH
+    first, second, last, *biases = parameters.split([square, square, WIDTH, WIDTH, WIDTH, 1], dim=2)
+    current = features.flatten(2)[:, None]  # (batch, 1 or class, channel, voxel)
+    for weight, bias in zip((first, second, last), biases, strict=True):
+        if weight is not first:
+            current = current.relu()
+        current = weight.unflatten(2, (-1, WIDTH)) @ current + bias[..., None]
+    return current[:, :, 0].unflatten(2, features.shape[2:])
+
+
+def check_patches(backbone: type | object, patches_zyx: Sequence[Sequence[int]]) -> None:
+    """Raises UsageError for patches that a backbone cannot take."""
+    step = getattr(backbone, "func", backbone).multiple_of
+    wrong = [list(patch) for patch in patches_zyx if any(length % step for length in patch) or (step > 1 and set(patch) == {step})]
+    if wrong:
+        raise UsageError(f"patches must be multiples of {step} voxels here, and longer than that along one axis",
+                         where="method.backbone=swin_unetr", found=wrong,
+                         fix="set scale.sampling.encoder.patch_zyx and scale.windows.patch_zyx, or method.backbone=unet")  # fmt: skip
+
+
+@torch.no_grad()
+def take_over_classes(old: PromptedNetwork, new: PromptedNetwork) -> None:
+    """Give a network all weights of one with fewer classes, which come first; the others' perceptrons stay as they were initialised."""
+    known = {name: value for name, value in old.state_dict().items() if name != "embeddings"}
+    new.load_state_dict({**new.state_dict(), **known})
+
+
+class _HeadlessDecoder(DecoderNetwork):
+    """Returns the features of the finest block."""
+
+    def __init__(self, shape: NetworkShape, channels: int, width: int | None):
+        super().__init__(shape, channels, width)
+        del self.heads, self.projections
+
+    def forward(self, encoded: list[Tensor]) -> Tensor:
+        current = encoded[-1]
+        for level in reversed(range(len(self.blocks))):
+            current = self.blocks[level](torch.cat((self.ups[level](current), encoded[level]), dim=1))
+        return current
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(16, channels), channels)

@@ -1,0 +1,116 @@
+"""CSCLIP's loss and pseudo-labels by hand, and what they teach."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import pytest
+import torch
+
+from baselines.csclip import CSCLIP, binary_dice_cross_entropy, exclusive_of, with_pseudo_labels
+from baselines.prompted import SwinBackbone, UNetBackbone
+from baselines.sigmoids import SigmoidSpace
+from clnet.errors import UsageError
+from clnet.types import Label
+
+OWN = {"backbone": "unet", "backbones": {"unet": UNetBackbone, "swin_unetr": partial(SwinBackbone, feature_size=12)},
+       "embedding": "text", "hidden": 16, "pseudo_labels": "hard"}  # fmt: skip
+
+
+def volume(*rows) -> torch.Tensor:
+    """(1, class, voxel, 1, 1)."""
+    return torch.tensor([rows])[..., None, None]
+
+
+def test_loss_by_hand():
+    """Class 0: cross-entropy -ln 0.8, Dice 2 * 0.8 / (1.0 + 1 + 1); class 1: -ln 0.5 and 2 * 0.5 / (1.0 + 1 + 1); class 2 is unknown."""
+    logits = volume([0.8, 0.2], [0.5, 0.5], [0.9, 0.9]).logit()
+    target = volume([True, False], [False, True], [False, False])
+    loss = binary_dice_cross_entropy(logits, target, torch.tensor([[True, True, False]]))
+    assert float(loss) == pytest.approx((-math.log(0.8) + 1 - 1.6 / 3 - math.log(0.5) + 1 - 1 / 3) / 2, abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("valid", [[True, True], [True, False], [False, False]])
+def test_no_nan_without_foreground_or_background_or_new_classes(value, valid):
+    logits = volume([3.0, -2.0], [0.0, 1.0]).requires_grad_()
+    loss = binary_dice_cross_entropy(logits, torch.full((1, 2, 2, 1, 1), value), torch.tensor([valid]))
+    loss.backward()
+    assert loss.isfinite() and logits.grad.isfinite().all() and bool(logits.grad.abs().sum() > 0) == any(valid)
+
+
+TARGET = volume([True, True, True, False], [True, True, True, True], [True, False, False, False])  # two old classes, a new one
+TEACHER = volume([0.9, 0.9, 0.2, 0.2], [0.7, 0.3, 0.7, 0.3]).logit()
+
+
+def test_hard_pseudo_labels_by_hand():
+    """The new class takes its voxel from the first old one, not from the second, which contains it; labels of old ones count nothing."""
+    target, valid = with_pseudo_labels(TARGET, torch.tensor([[False, True, True]]), TEACHER, torch.tensor([[True, False]]), soft=False)
+    assert target[0, :, :, 0, 0].tolist() == [[False, True, False, False], [True, False, True, False], [True, False, False, False]]
+    assert valid.tolist() == [[True, True, True]]
+
+
+def test_soft_pseudo_labels_by_hand_and_new_classes_that_a_case_does_not_annotate():
+    target, valid = with_pseudo_labels(TARGET, torch.tensor([[True, True, False]]), TEACHER, torch.tensor([[True, False]]), soft=True)
+    assert target[0, 0, :, 0, 0].tolist() == pytest.approx([0.9, 0.9, 0.2, 0.2]) and valid.tolist() == [[True, True, False]]
+
+
+def test_what_contains_the_other_is_not_exclusive():
+    """Old: heart, appendage (which lies in it), aorta; new: its arch, and the liver."""
+    body = (Label("Heart", ("Heart",), (2, 3)), Label("LAA", ("LAA",), (3,)), Label("A_Aorta", ("A_Aorta_Arch", "A_Aorta_Ascending"), (4,)))
+    space = SigmoidSpace().grown(body).grown((Label("Arch", ("A_Aorta_Arch",), (1,)), Label("Liver", ("Liver",), (2,))))
+    assert exclusive_of(space, 3).tolist() == [[True, True, False], [True, True, True]]
+    assert exclusive_of(space, 1).tolist() == [[False], [True], [True], [True]], "the appendage takes nothing from the heart"
+
+
+@pytest.fixture
+def second(baseline, tasks):
+    """The method, what it is to learn next, the student and the teacher."""
+    method = baseline(CSCLIP, **OWN)
+    method.learn(tasks[0])
+    given = method.curriculum([tasks[1]], method.learned.space, method.learned)
+    teacher = method.loaded(method.learned).eval()
+    torch.manual_seed(0)
+    student = method._new(given.space)
+    method.take_over(teacher, student)
+    return method, given, student, teacher
+
+
+def test_known_classes_keep_their_logits_when_new_ones_come(second):
+    _, given, student, teacher = second
+    image = torch.randn(1, 1, 8, 8, 8)
+    assert [head.label for head in given.space.heads] == ["Liver", "Kidney_L", "Kidney_R", "Kidney_Lesion"]
+    assert torch.allclose(student.eval()(image).logits[0][:, :2], teacher(image).logits[0], atol=1e-6)
+
+
+def test_gradients_reach_old_and_new_heads_of_the_student_and_not_the_teacher(second):
+    method, given, student, teacher = second
+    targets = method.targets(given)
+    (key,) = targets
+    mask = torch.zeros(2, 3, 8, 8, 8, dtype=torch.bool)
+    mask[:, :, 2:4] = True
+    image = torch.randn(2, 1, 8, 8, 8)
+    loss = method.objective(given, targets, {})
+    loss(student(image), teacher(image), {f"target/{key}": mask, f"valid/{key}": torch.tensor([True, True])}, 0.0).backward()
+    assert all(any(p.grad.abs().sum() > 0 for p in generator.parameters()) for generator in student.generators)
+    assert student.backbone.encoder.stages[0].conv1.conv.weight.grad.abs().sum() > 0
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_footprint_counts_the_generators(baseline, tasks):
+    method = baseline(CSCLIP, **OWN)
+    method.learn(tasks[0])
+    one = (256 + 384) * 16 + 16 + 16 * 153 + 153
+    assert method.footprint().nominal_parameters_m == pytest.approx(31.3 + 2 * one / 1e6)
+
+
+@pytest.mark.parametrize("name", ["backbone", "embedding", "pseudo_labels"])
+def test_unknown_words_are_refused(baseline, name):
+    with pytest.raises(UsageError, match=name):
+        baseline(CSCLIP, **{**OWN, name: "other"})
+
+
+def test_patches_that_the_transformer_cannot_take_are_refused(baseline):
+    with pytest.raises(UsageError, match="multiples of 32"):
+        baseline(CSCLIP, **{**OWN, "backbone": "swin_unetr"})

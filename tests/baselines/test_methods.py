@@ -1,0 +1,168 @@
+"""Every baseline through three tasks: what it predicts, what it shares, what survives, and what a kill changes (nothing)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.csclip import CSCLIP
+from baselines.finetune import Finetune
+from baselines.ilt import ILT
+from baselines.joint import Joint
+from baselines.lwf import LwF
+from baselines.mib import MiB
+from baselines.multitalent import MultiTalent
+from baselines.nnunet import NnUNet
+from baselines.plop import PLOP
+from baselines.prompted import UNetBackbone
+from baselines.training import UNetTraining
+from clnet.errors import UsageError
+
+ONE_NETWORK = {
+    "finetune": partial(Finetune), "lwf": partial(LwF, distillation_weight=100.0),
+    "ilt": partial(ILT, distillation_weight=100.0, feature_weight=100.0), "mib": partial(MiB, distillation_weight=10.0),
+    "plop": partial(PLOP, pod_factor=1e-3, logits_factor=5e-4, scales=(1, 2), pooled_axes=1, threshold_batches=2),
+    "multitalent": partial(MultiTalent),
+    "csclip": partial(CSCLIP, backbone="unet", backbones={"unet": UNetBackbone}, embedding="text", hidden=16, pseudo_labels="hard"),
+}  # fmt: skip
+
+
+@pytest.fixture(params=ONE_NETWORK)
+def own(request, baseline):
+    """Makes one of the methods in a folder."""
+    kind = ONE_NETWORK[request.param]
+
+    def make(folder: str = "a"):
+        return baseline(kind.func, folder, **kind.keywords)
+
+    return make
+
+
+def test_classes_grow_and_all_are_predicted(own, tasks):
+    method = own()
+    method.announce(tasks)
+    hashes = []
+    for task in tasks:
+        method.learn(task)
+        hashes.append(method.hashes()["network"])
+        assert method.updated == ("network",)
+    assert len(set(hashes)) == 3
+    known = {label.name for part in method.parts() for label in part.labels}
+    assert known == {"Liver", "Kidney_L", "Kidney_R", "Kidney_Lesion", "HepaticVessel"}
+    case = tasks[0].cases[0]
+    for part, label_map, confidence in method.predictor(method.parts())(case):
+        assert label_map.shape == confidence.shape == case.shape_zyx and label_map.max() <= len(part.labels)
+
+
+def test_everything_survives_saving(own, tasks, tmp_path):
+    method = own()
+    for task in tasks[:2]:
+        method.learn(task)
+    method.save(tmp_path / "model")
+    again = own("elsewhere")
+    again.load(tmp_path / "model")
+    assert again.hashes() == method.hashes() and again.parts() == method.parts() and again.footprint() == method.footprint()
+
+
+def test_a_kill_changes_nothing(own, tasks, monkeypatch):
+    whole = own("whole")
+    for task in tasks[:2]:
+        whole.learn(task)
+
+    class Killed(BaseException):
+        """Passes every `except Exception`."""
+
+    step, count = UNetTraining.training_step, [0]
+
+    def dying(self, *arguments):
+        count[0] += 1
+        if count[0] in (4, 8, 13):
+            raise Killed
+        return step(self, *arguments)
+
+    monkeypatch.setattr(UNetTraining, "training_step", dying)
+    kills = 0
+    while True:
+        try:
+            again = own("cut")
+            for task in tasks[:2]:
+                again.learn(task)
+            break
+        except Killed:
+            kills += 1
+    assert kills >= 2 and again.hashes() == whole.hashes()
+
+
+def test_the_first_step_of_one_softmax_is_shared_and_all_later_ones_differ(baseline, tasks):
+    first, second, alone = set(), set(), 0
+    for kind in ONE_NETWORK.values():
+        method = baseline(kind.func, "together", **kind.keywords)
+        method.learn(tasks[0])
+        first.add(method.learned.identity)
+        alone += method.of_own
+        method.learn(tasks[1])
+        second.add(method.learned.identity)
+    assert len(first) == 1 + alone and len(second) == len(ONE_NETWORK)
+
+
+def test_the_teacher_does_not_learn(own, tasks):
+    method = own()
+    method.learn(tasks[0])
+    before = method.hashes()
+    first = method.learned
+    method.learn(tasks[1])
+    assert method.hashes_of({"network": first}) == before
+
+
+def test_specialists_are_judged_on_their_own_dataset(baseline, tasks):
+    method = baseline(NnUNet)
+    hashes = {}
+    for task in tasks:
+        method.learn(task)
+        assert {name: method.hashes()[name] for name in hashes} == hashes, "no specialist changes again"
+        hashes = method.hashes()
+    assert list(hashes) == ["first", "second", "third"]
+    kidneys = [part for part in method.parts() if any(label.name == "Kidney_L" for label in part.labels)]
+    assert [part.datasets for part in kidneys] == [frozenset(["first"]), frozenset(["second"])]
+    predicted = list(method.predictor(kidneys)(tasks[0].cases[0]))
+    assert [part for part, *_ in predicted] == kidneys
+    assert method.footprint().nominal_parameters_m == pytest.approx(3 * 31.3)
+
+
+def test_joint_training_takes_all_at_once(baseline, tasks):
+    method = baseline(Joint)
+    with pytest.raises(UsageError, match="universal"):
+        method.learn(tasks[0])
+    method.announce(tasks, together=True)
+    method.learn_together(tasks)
+    assert len(method.learned.space.structures) == 5 and method.hashes().keys() == {"network"}
+
+
+@pytest.mark.parametrize("name", ["multitalent", "csclip"])
+def test_sigmoids_learn_all_at_once_too(baseline, tasks, name):
+    method = baseline(ONE_NETWORK[name].func, **ONE_NETWORK[name].keywords)
+    method.announce(tasks, together=True)
+    method.learn_together(tasks)
+    assert {label.name for part in method.parts() for label in part.labels} == {label.name for task in tasks for label in task.labels}
+    assert list(method.predictor(method.parts())(tasks[2].cases[0]))
+
+
+def test_thresholds_are_medians_of_the_teachers_entropy(baseline, tasks):
+    kind = ONE_NETWORK["plop"]
+    method = baseline(kind.func, **kind.keywords)
+    method.learn(tasks[0])
+    given = method.curriculum([tasks[1]], method.learned.space, method.learned)
+    teacher = method.loaded(method.learned).eval()
+    image, target = torch.randn(2, 1, 8, 8, 8), torch.zeros(2, 8, 8, 8, dtype=torch.uint8)
+    batches = [{"image": image, "target/second/0": target}] * 2
+    found = method.studied(given, teacher, batches)["thresholds"]
+    logits = teacher(image).logits[0].softmax(1).detach()
+    entropy = -(logits * logits.log()).sum(1).numpy() / np.log(3)
+    guess = logits.argmax(1).numpy()
+    for channel in range(3):
+        mine = np.repeat(entropy[guess == channel], 2)  # the lower median of an even number, as torch has it
+        expected = np.sort(mine)[(len(mine) - 1) // 2] if len(mine) else 0.0
+        assert found[channel] == pytest.approx(max(expected, 0.001), rel=1e-4)
