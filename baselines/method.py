@@ -31,6 +31,7 @@ from clnet.types import Footprint, Task
 from clnet.units import UnitStore, rank
 
 STEP_COST = 3.0  # of a training step, in those of a decoder on a frozen encoder, which the progress line counts in
+COMMON = ("shape", "width", "augmentation", "intensity", "validation_share")  # of `method`: what every network depends on
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,17 @@ class UNetMethod:
 
     def learned_by(self, given: Curriculum) -> LearnedNetwork:
         """The network, built where it is not there yet."""
+        folder = self.shop.built("network", self.identity(given), lambda place: self._train(given, place), given.title)
+        return LearnedNetwork(folder / "network.safetensors", folder.name, given.space)
+
+    def identity(self, given: Curriculum) -> dict:
+        """Of the network that a curriculum makes: all that it depends on."""
         plain, before = self.shop.settings["method"], given.before
-        own = {"later": plain["later"]} if before else {"first": plain["first"]}
+        own = {name: plain[name] for name in ("later" if before else "first", *COMMON)}
         if before or self.of_own:
             own |= {"method": plain["_target_"], **self.settings_of_own}
-        identity = self.shop.identity((), given.tasks, network=own, start=before.identity if before else None,
-                                      structures=given.space.structures, labels=[task.labels for task in given.tasks])  # fmt: skip
-        folder = self.shop.built("network", identity, lambda place: self._train(given, place), given.title)
-        return LearnedNetwork(folder / "network.safetensors", folder.name, given.space)
+        return self.shop.identity((), given.tasks, network=own, start=before.identity if before else None,
+                                  structures=given.space.structures, labels=[task.labels for task in given.tasks])  # fmt: skip
 
     def _train(self, given: Curriculum, folder: Path) -> None:
         network, teacher = self.shop.made(lambda: self._new(given.space), "network"), None

@@ -17,6 +17,7 @@ from baselines.mib import MiB
 from baselines.multitalent import MultiTalent
 from baselines.nnunet import NnUNet
 from baselines.plop import PLOP
+from baselines.prediction import parts_of
 from baselines.prompted import UNetBackbone
 from baselines.training import UNetTraining
 from clnet.errors import UsageError
@@ -166,3 +167,18 @@ def test_thresholds_are_medians_of_the_teachers_entropy(baseline, tasks):
         mine = np.repeat(entropy[guess == channel], 2)  # the lower median of an even number, as torch has it
         expected = np.sort(mine)[(len(mine) - 1) // 2] if len(mine) else 0.0
         assert found[channel] == pytest.approx(max(expected, 0.001), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["shape", "width", "augmentation", "intensity", "validation_share", "first"])
+def test_a_network_is_known_by_the_methods_own_settings(baseline, tasks, name):
+    """`method.width=4` and the like reach the network past the settings of the same kind elsewhere."""
+    plain, other = (baseline(Finetune, plain={name: value}) for value in (1, 2))
+    assert plain.identity(plain.curriculum(tasks[:1], plain.no_classes)) != other.identity(other.curriculum(tasks[:1], other.no_classes))
+
+
+@pytest.mark.parametrize("name", ["windows", "intensity"])
+def test_predictions_are_known_by_the_methods_own_settings(baseline, tasks, name):
+    methods = [baseline(Finetune, plain={name: value}) for value in (1, 2)]
+    space = methods[0].curriculum(tasks[:1], methods[0].no_classes).space
+    first, second = (parts_of(space, "one network", method.shop)[0].identity for method in methods)
+    assert first != second
