@@ -58,6 +58,11 @@ class Curriculum:
         return f"network on {self.tasks[0].dataset if len(self.tasks) == 1 else f'{len(self.tasks)} datasets'}"
 
     @property
+    def evenly(self) -> dict[str, float]:
+        """Weights of the datasets, each drawn as often as any other."""
+        return {task.dataset: 1.0 for task in self.tasks}
+
+    @property
     def old(self) -> Channels:
         """Channels of earlier classes, without the background."""
         return tuple(range(1, len(self.before.space.structures) + 1)) if self.before else ()
@@ -151,7 +156,8 @@ class UNetMethod:
         if before or self.of_own:
             own |= {"method": plain["_target_"], **self.settings_of_own}
         return self.shop.identity((), given.tasks, network=own, start=before.identity if before else None,
-                                  structures=given.space.structures, labels=[task.labels for task in given.tasks])  # fmt: skip
+                                  structures=given.space.structures, labels=[task.labels for task in given.tasks],
+                                  weights=self.dataset_weights(given))  # fmt: skip
 
     def _train(self, given: Curriculum, folder: Path) -> None:
         network, teacher = self.shop.made(lambda: self._new(given.space), "network"), None

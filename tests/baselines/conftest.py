@@ -30,11 +30,11 @@ def baseline(tiny, tmp_path) -> Callable[..., UNetMethod]:  # noqa: F811
     def make(kind: Callable, folder: str = "a", plain: Mapping | None = None, **own) -> UNetMethod:
         training = replace(tiny.module(partial(tiny.sgd(), weight_decay=1e-2)).settings, warm_up_epochs=0)
         lesson = Lesson(replace(tiny.SAMPLING, decoders_per_step=None), training)
-        told = {**dict.fromkeys((*COMMON, "windows")), "_target_": kind.__name__, "first": "four steps", "later": "four steps", **(plain or {})}
+        told = {**dict.fromkeys((*COMMON, "windows")), "_target_": kind.__name__, **dict.fromkeys(("first", "later"), "four steps")}
         return kind(
             registry=registry.load(), shape=SHAPE, width=4, first=lesson, later=lesson, augmentation=Augmentation([]),
             intensity=Intensity([{"center_hu": 0.0, "scale_hu": 250.0}]), windows=Windows((8, 8, 8), 0.25, 2),
-            settings={**dict.fromkeys(SETTINGS), "method": told}, store=UnitStore(tmp_path / folder), trainer=TrainerSettings(threads=1),
+            settings={**dict.fromkeys(SETTINGS), "method": told | dict(plain or {})}, store=UnitStore(tmp_path / folder), trainer=TrainerSettings(threads=1),
             progress=RunProgress(interval_s=1e9), launcher=LocalLauncher(), seed=0, name=kind.__name__.lower(), **own,
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -140,6 +141,29 @@ def test_joint_training_takes_all_at_once(baseline, tasks):
     method.announce(tasks, together=True)
     method.learn_together(tasks)
     assert len(method.learned.space.structures) == 5 and method.hashes().keys() == {"network"}
+
+
+def test_joint_training_draws_a_small_dataset_as_often_as_a_large_one(baseline, tasks, monkeypatch):
+    """Three cases with two labels beside one case with two, of which one is the same: each dataset has half of the patches."""
+    drawn = []
+    monkeypatch.setattr("baselines.method.fit", lambda module, batches, *_: drawn.extend(cases_of(batches, 400)))
+    few = replace(tasks[2], cases=tasks[2].cases[:1])
+    baseline(Joint).learn_together([tasks[0], few])
+    assert drawn.count("third") / len(drawn) == pytest.approx(0.5, abs=0.08)
+
+
+def cases_of(batches, count: int) -> list[str]:
+    """The datasets of so many patches."""
+    sampler, rng = batches.sampler, np.random.default_rng(0)
+    return [sampler.cases[sampler.draw(rng, (8, 8, 8)).case].dataset for _ in range(count)]
+
+
+def test_the_weights_of_datasets_are_part_of_what_a_network_is(baseline, tasks, monkeypatch):
+    method = baseline(Joint)
+    given = method.curriculum(tasks[:2], method.no_classes)
+    even = method.identity(given)
+    monkeypatch.setattr(Joint, "dataset_weights", lambda *_: {"first": 1.0, "second": 2.0})
+    assert method.identity(given) != even
 
 
 @pytest.mark.parametrize("name", ["multitalent", "csclip"])
