@@ -34,8 +34,9 @@ def baseline(tiny, tmp_path) -> Callable[..., UNetMethod]:  # noqa: F811
         return kind(
             registry=registry.load(), shape=SHAPE, width=4, first=lesson, later=lesson, augmentation=Augmentation([]),
             intensity=Intensity([{"center_hu": 0.0, "scale_hu": 250.0}]), windows=Windows((8, 8, 8), 0.25, 2),
-            settings={**dict.fromkeys(SETTINGS), "method": told | dict(plain or {})}, store=UnitStore(tmp_path / folder), trainer=TrainerSettings(threads=1),
-            progress=RunProgress(interval_s=1e9), launcher=LocalLauncher(), seed=0, name=kind.__name__.lower(), **own,
+            settings={**dict.fromkeys(SETTINGS), "method": told | dict(plain or {})}, store=UnitStore(tmp_path / folder),
+            trainer=TrainerSettings(threads=1), progress=RunProgress(interval_s=1e9), launcher=LocalLauncher(), seed=0,
+            name=kind.__name__.lower(), **own,
         )  # fmt: skip
 
     return make
