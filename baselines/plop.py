@@ -163,7 +163,7 @@ def _labelled_loss(
         group_of = torch.zeros(len(thresholds), dtype=torch.long, device=valid.device)
         for index, group in enumerate(target.groups[1 + len(target.labels) :], start=1 + len(target.labels)):
             group_of[list(group)] = index
-        truth = batch[f"target/{key}"][valid]
+        truth = downsampled(batch[f"target/{key}"][valid], teacher.logits[0].shape[2:])
         pseudo, accepted = with_pseudo_labels(truth, teacher.logits[0][valid], group_of, thresholds)
         for weight, level in zip(deep_supervision_weights(len(student.logits)), student.logits, strict=True):
             if weight:

@@ -119,6 +119,16 @@ def test_the_teacher_does_not_learn(own, tasks):
     assert method.hashes_of({"network": first}) == before
 
 
+def test_later_lessons_may_leave_the_finest_block_out(own, tasks):
+    """The first half of the steps compares the two networks one level down."""
+    method = own()
+    method.learn(tasks[0])
+    method.later = replace(method.later, training=replace(method.later.training, coarse_share=0.5))
+    before = method.hashes()
+    method.learn(tasks[1])
+    assert method.hashes() != before
+
+
 def test_specialists_are_judged_on_their_own_dataset(baseline, tasks):
     method = baseline(NnUNet)
     hashes = {}
