@@ -130,7 +130,8 @@ class UNetMethod:
 
     def apart(self, given: Curriculum) -> Channels:
         """Channels that are no background where a dataset has no label for them: by default those of earlier classes."""
-        return tuple(channel for channel in given.old if channel not in given.labelled)
+        labelled = given.labelled
+        return tuple(channel for channel in given.old if channel not in labelled)
 
     def studied(self, given: Curriculum, teacher: UNet, batches: TrainingBatches) -> dict:
         """What a method wants to know of the teacher before the training, as plain JSON; kept with the unit."""
