@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from clnet.data.store import PreparedCase
 from clnet.learn.losses import Groups
@@ -12,37 +12,44 @@ from clnet.types import Decoder, Label
 
 ALL = "all"  # the name of the only decoder
 Channels = tuple[int, ...]
+Nested = tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True)
 class ClassSpace:
     """Canonical structures in the order in which they were learned: channel 0 is the background, channel i + 1 structure i.
 
-    inside: structure -> those that lie inside it (an atrial appendage in the heart). The outer one's channel is what is left of it; the
-    structure is both. taught: every label seen so far, as the channels' structures that make it up.
+    inside: (outer, inner), the structures of labels of a dataset of which one lies in the other (an atrial appendage in the heart). The
+    outer one's channel is what is left of it; the structure is both. taught: every label seen so far.
     """
 
     structures: tuple[str, ...] = ()
-    inside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inside: Nested = ()
     taught: tuple[Label, ...] = ()
 
     def grown(self, labels: Sequence[Label]) -> ClassSpace:
         """With the structures of a dataset's labels behind those known."""
-        known = tuple(dict.fromkeys([*self.structures, *(name for label in labels for name in label.structures)]))
-        inside = {name: list(inner) for name, inner in self.inside.items()}
-        for outer in labels:
-            inner = [name for label in labels if lies_in(label, outer) for name in label.structures]
-            for name in outer.structures if inner else ():
-                inside[name] = list(dict.fromkeys([*inside.get(name, []), *inner]))
-        space = ClassSpace(known, {name: tuple(inner) for name, inner in inside.items()}, self.taught)
-        shown = tuple(Label(label.name, space.shown_by(label, labels)) for label in labels)
-        return ClassSpace(known, space.inside, tuple(dict.fromkeys((*self.taught, *shown))))
+        known = dict.fromkeys([*self.structures, *(name for label in labels for name in label.structures)])
+        taught = dict.fromkeys([*self.taught, *(Label(label.name, label.structures) for label in labels)])
+        return ClassSpace(tuple(known), tuple(dict.fromkeys((*self.inside, *nested(labels)))), tuple(taught))
 
-    def shown_by(self, label: Label, labels: Iterable[Label]) -> tuple[str, ...]:
-        """Structures whose channels make up a label of a dataset: its own, and what lies inside them and has no label there."""
-        named = {name for other in labels if other is not label for name in other.structures}
-        inner = [name for own in label.structures for name in self.inside.get(own, ()) if name not in named]
-        return tuple(dict.fromkeys((*label.structures, *(name for name in inner if name in self.structures))))
+    def held(self, structures: Iterable[str]) -> tuple[str, ...]:
+        """These structures, then all that lies inside them. What lies in a union may lie in any of its members: no single one holds it."""
+        found = dict.fromkeys(structures)
+        while inner := [name for outer, own in self.inside if found.keys() >= set(outer) for name in own if name not in found]:
+            found |= dict.fromkeys(inner)
+        return tuple(found)
+
+    def shown_by(self, label: Label, labels: Sequence[Label]) -> tuple[str, ...]:
+        """Structures whose channels make up a label of a dataset: its own, and what lies inside them and has no label there.
+
+        Of several labels that hold a structure the innermost shows it; where none of them lies in all others, none does.
+        """
+        named = {name for other in labels for name in other.structures}
+        rivals = [set(self.held(other.structures)) for other in labels if other is not label]
+        inner = [name for name in self.held(label.structures) if name not in named
+                 and all(held.issuperset(label.structures) for held in rivals if name in held)]  # fmt: skip
+        return (*label.structures, *inner)
 
     def described(self) -> dict:
         """As plain JSON."""
@@ -52,7 +59,7 @@ class ClassSpace:
     def remembered(cls, told: Mapping) -> ClassSpace:
         """What `described` told. Raises KeyError, ValueError or TypeError where it is not that."""
         taught = tuple(Label(label, tuple(structures)) for label, structures in told["taught"])
-        return cls(tuple(told["structures"]), {outer: tuple(inner) for outer, inner in told["inside"].items()}, taught)
+        return cls(tuple(told["structures"]), tuple((tuple(outer), tuple(inner)) for outer, inner in told["inside"]), taught)
 
     def channels(self, structures: Iterable[str]) -> Channels:
         """Their channels."""
@@ -77,12 +84,17 @@ class ClassSpace:
         return found
 
     def outputs(self) -> dict[str, tuple[Label, Channels]]:
-        """What the network can tell apart: name of the part -> label and channels. Structures with others inside have a part each."""
-        found = {}
+        """What the network can tell apart: name of the part -> label and channels. Structures with others inside have a part each, and so
+        have unions whose members do not share one."""
+        outer, found = {name for own, _ in self.inside for name in own}, {}
         for label in learned_labels(self.taught):
-            inner = [name for own in label.structures for name in self.inside.get(own, ()) if name not in label.structures]
-            part = label.name if inner else ALL
-            found.setdefault(part, []).append((label, self.channels([*label.structures, *inner])))
+            part = ALL if outer.isdisjoint(label.structures) else label.name
+            found.setdefault(part, []).append((label, self.channels(self.held(label.structures))))
+        for label in self.taught:
+            whole = set(label.structures)
+            members = [[own.structures for own, _ in part if whole.issuperset(own.structures)] for part in found.values()]
+            if whole not in [set().union(*own) for own in members]:
+                found[label.name] = [(label, self.channels(self.held(label.structures)))]
         return found
 
 
@@ -105,6 +117,11 @@ class AnnotatedTarget(DecoderTarget):
         background, *labelled = super().groups
         alone = tuple((channel,) for channel in background if channel in self.apart)
         return (tuple(channel for channel in background if (channel,) not in alone), *labelled, *alone)
+
+
+def nested(labels: Sequence[Label]) -> Nested:
+    """(outer, inner): structures of a dataset's labels of which one lies in the other."""
+    return tuple((outer.structures, inner.structures) for outer in labels for inner in labels if lies_in(inner, outer))
 
 
 def lies_in(inner: Label, outer: Label) -> bool:

@@ -82,7 +82,7 @@ class CSCLIP(SigmoidMethod):
                 "pseudo_labels": self.pseudo_labels}  # fmt: skip
 
     def dataset_weights(self, given: Curriculum) -> dict[str, float]:
-        return {task.dataset: 1.0 for task in given.tasks}
+        return given.evenly
 
     def objective(self, given: Curriculum, targets: Mapping[str, DecoderTarget], extra: Mapping) -> Objective:
         channels, count = self.channels(given.space, targets), len(given.space.heads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from baselines.incremental import Incremental
+from baselines.method import Curriculum
 from clnet.errors import UsageError
 from clnet.types import Task
 
@@ -14,6 +15,9 @@ class Joint(Incremental):
 
     Each dataset is drawn as often as any other. Needs scenario=universal: a continual learner may not see earlier data.
     """
+
+    def dataset_weights(self, given: Curriculum) -> dict[str, float]:
+        return given.evenly
 
     def learn(self, task: Task) -> None:
         """Refused: raises UsageError."""

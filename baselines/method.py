@@ -31,6 +31,7 @@ from clnet.types import Footprint, Task
 from clnet.units import UnitStore, rank
 
 STEP_COST = 3.0  # of a training step, in those of a decoder on a frozen encoder, which the progress line counts in
+COMMON = ("shape", "width", "augmentation", "intensity", "validation_share")  # of `method`: what every network depends on
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Curriculum:
     def title(self) -> str:
         """As the progress line has it."""
         return f"network on {self.tasks[0].dataset if len(self.tasks) == 1 else f'{len(self.tasks)} datasets'}"
+
+    @property
+    def evenly(self) -> dict[str, float]:
+        """Weights of the datasets, each drawn as often as any other."""
+        return {task.dataset: 1.0 for task in self.tasks}
 
     @property
     def old(self) -> Channels:
@@ -124,7 +130,8 @@ class UNetMethod:
 
     def apart(self, given: Curriculum) -> Channels:
         """Channels that are no background where a dataset has no label for them: by default those of earlier classes."""
-        return tuple(channel for channel in given.old if channel not in given.labelled)
+        labelled = given.labelled
+        return tuple(channel for channel in given.old if channel not in labelled)
 
     def studied(self, given: Curriculum, teacher: UNet, batches: TrainingBatches) -> dict:
         """What a method wants to know of the teacher before the training, as plain JSON; kept with the unit."""
@@ -140,14 +147,18 @@ class UNetMethod:
 
     def learned_by(self, given: Curriculum) -> LearnedNetwork:
         """The network, built where it is not there yet."""
+        folder = self.shop.built("network", self.identity(given), lambda place: self._train(given, place), given.title)
+        return LearnedNetwork(folder / "network.safetensors", folder.name, given.space)
+
+    def identity(self, given: Curriculum) -> dict:
+        """Of the network that a curriculum makes: all that it depends on."""
         plain, before = self.shop.settings["method"], given.before
-        own = {"later": plain["later"]} if before else {"first": plain["first"]}
+        own = {name: plain[name] for name in ("later" if before else "first", *COMMON)}
         if before or self.of_own:
             own |= {"method": plain["_target_"], **self.settings_of_own}
-        identity = self.shop.identity((), given.tasks, network=own, start=before.identity if before else None,
-                                      structures=given.space.structures, labels=[task.labels for task in given.tasks])  # fmt: skip
-        folder = self.shop.built("network", identity, lambda place: self._train(given, place), given.title)
-        return LearnedNetwork(folder / "network.safetensors", folder.name, given.space)
+        return self.shop.identity((), given.tasks, network=own, start=before.identity if before else None,
+                                  structures=given.space.structures, labels=[task.labels for task in given.tasks],
+                                  weights=self.dataset_weights(given))  # fmt: skip
 
     def _train(self, given: Curriculum, folder: Path) -> None:
         network, teacher = self.shop.made(lambda: self._new(given.space), "network"), None

@@ -94,8 +94,10 @@ def adaptive_cross_entropy(logits: Tensor, target: Tensor, groups: Groups, facto
 
 
 class PLOP(Incremental):
-    """pod_factor, logits_factor: of the distances of features and of logits, each times sqrt(classes / new classes); scales,
-    pooled_axes: see `local_pod`; threshold_batches: training batches over which the medians of the teacher's entropy are taken.
+    """pod_factor, logits_factor: of the distances of features and of logits in the mean over all maps, which is multiplied by
+    sqrt(classes / new classes); of a dataset that brings no new class, its labelled ones are taken. scales, pooled_axes: see `local_pod`;
+    threshold_batches: training batches over which the medians of the teacher's entropy are taken.
+    Source: Douillard et al. 2021, section 4 and code (the logits are the last of the maps).
     """
 
     balanced = True
@@ -129,14 +131,15 @@ class PLOP(Incremental):
 
     def objective(self, given: Curriculum, targets: Mapping[str, DecoderTarget], extra: Mapping) -> Objective:
         thresholds = torch.tensor(extra["thresholds"])
-        classes, new = len(given.space.structures) + 1, max(len(given.space.structures) - len(given.old), 1)
-        adaptive = math.sqrt(classes / new)
+        classes, new = len(given.space.structures) + 1, len(given.space.structures) - len(given.old)
+        adaptive = math.sqrt(classes / (new or len(given.labelled)))
 
         def loss(student: UNetOutput, teacher: UNetOutput, batch: Mapping[str, Tensor], balance: float) -> Tensor:
             own, other = ([*output.encoder, *output.decoder] for output in (student, teacher))
-            kept = self.pod_factor * pod_distance(own, other, self.scales, self.pooled_axes)
+            features = pod_distance(own, other, self.scales, self.pooled_axes)
             pair = [with_new_as_background(student.logits[0], len(given.old))], [teacher.logits[0]]
-            kept = kept + self.logits_factor * pod_distance(*pair, self.scales, self.pooled_axes)
+            logits = pod_distance(*pair, self.scales, self.pooled_axes)
+            kept = (len(own) * self.pod_factor * features + self.logits_factor * logits) / (len(own) + 1)
             return adaptive * kept + _labelled_loss(student, teacher, batch, targets, thresholds.to(kept.device), balance)
 
         return loss
@@ -160,7 +163,7 @@ def _labelled_loss(
         group_of = torch.zeros(len(thresholds), dtype=torch.long, device=valid.device)
         for index, group in enumerate(target.groups[1 + len(target.labels) :], start=1 + len(target.labels)):
             group_of[list(group)] = index
-        truth = batch[f"target/{key}"][valid]
+        truth = downsampled(batch[f"target/{key}"][valid], teacher.logits[0].shape[2:])
         pseudo, accepted = with_pseudo_labels(truth, teacher.logits[0][valid], group_of, thresholds)
         for weight, level in zip(deep_supervision_weights(len(student.logits)), student.logits, strict=True):
             if weight:

@@ -22,7 +22,7 @@ Outputs = Sequence[tuple[Label, Channels]]
 
 def parts_of(space: ClassSpace, identity: str, shop: Workshop, dataset: str | None = None) -> list[Part]:
     """The softmax, and a part for every structure that has others inside. dataset: the only one that they are scored on."""
-    how, parts = key_of({name: shop.settings[name] for name in ("windows", "intensity")}), []
+    how, parts = key_of({name: shop.settings["method"][name] for name in ("windows", "intensity")}), []
     suffix, datasets = ("", None) if dataset is None else (f"@{dataset}", frozenset([dataset]))
     for name, own in space.outputs().items():
         labels = tuple(label for label, _ in own)

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from baselines.classes import ALL, AnnotatedTarget, Channels, lies_in
+from baselines.classes import ALL, AnnotatedTarget, Channels, Nested, nested
 from baselines.incremental import Incremental
 from baselines.prediction import Outputs, predictor_of
 from clnet.data.store import PreparedCase
@@ -28,11 +28,10 @@ class Head:
 
 @dataclass(frozen=True)
 class SigmoidSpace:
-    """The heads in the order of their channels. inside: (outer, inner), the structures of labels of a dataset of which one lies in the
-    other."""
+    """The heads in the order of their channels. inside: as in `ClassSpace`."""
 
     heads: tuple[Head, ...] = ()
-    inside: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = ()
+    inside: Nested = ()
 
     @property
     def structures(self) -> tuple[str, ...]:
@@ -43,8 +42,7 @@ class SigmoidSpace:
         """With a head for each label that has none yet."""
         known = {(frozenset(head.structures), head.dataset) for head in self.heads}
         new = [Head(label.name, label.structures, dataset) for label in labels if (frozenset(label.structures), dataset) not in known]
-        pairs = [(outer.structures, inner.structures) for outer in labels for inner in labels if lies_in(inner, outer)]
-        return SigmoidSpace((*self.heads, *new), tuple(dict.fromkeys((*self.inside, *pairs))))
+        return SigmoidSpace((*self.heads, *new), tuple(dict.fromkeys((*self.inside, *nested(labels)))))
 
     def channel(self, label: Label, dataset: str = "") -> int:
         """Of a label of a dataset."""

@@ -17,7 +17,8 @@ Objective = Callable[[UNetOutput, UNetOutput | None, Mapping[str, Tensor], float
 
 
 class UNetTraining(WatchedTraining):
-    """Trains `network` by `objective`; `teacher` is in evaluation mode, and no gradient reaches it."""
+    """Trains `network` by `objective`; `teacher` is in evaluation mode, and no gradient reaches it. In steps that leave the finest
+    decoder block out it does too, and the two are compared at the level that remains."""
 
     def __init__(self, network: UNet, objective: Objective, training: Training, teacher: UNet | None = None):
         super().__init__(training, "the network")
@@ -41,9 +42,10 @@ class UNetTraining(WatchedTraining):
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor | None:
         step, taught = self.global_step, None
+        finest = self.settings.finest_at(step)
         if self.teachers:
             with torch.no_grad():
-                taught = self.teachers[0](batch["image"])
-        student = self.network(batch["image"], self.settings.finest_at(step))
+                taught = self.teachers[0](batch["image"], finest)
+        student = self.network(batch["image"], finest)
         loss = self.objective(student, taught, batch, self.settings.balance_at(step))
         return self.watched(loss, float(loss.detach()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from baselines.method import UNetMethod
+from baselines.method import COMMON, UNetMethod
 from clnet.anatomy import registry
 from clnet.data.augment import Augmentation
 from clnet.data.intensity import Intensity
@@ -25,17 +25,18 @@ SETTINGS = ("network", "decoder_width", "augment", "intensity", "trainer", "vali
 
 @pytest.fixture
 def baseline(tiny, tmp_path) -> Callable[..., UNetMethod]:  # noqa: F811
-    """Makes a method of a class with its own arguments; its lessons have four steps."""
+    """Makes a method of a class with its own arguments; its lessons have four steps. plain: of its plain configuration, by name."""
 
-    def make(kind: Callable, folder: str = "a", **own) -> UNetMethod:
+    def make(kind: Callable, folder: str = "a", plain: Mapping | None = None, **own) -> UNetMethod:
         training = replace(tiny.module(partial(tiny.sgd(), weight_decay=1e-2)).settings, warm_up_epochs=0)
         lesson = Lesson(replace(tiny.SAMPLING, decoders_per_step=None), training)
-        plain = {"_target_": kind.__name__, "first": "four steps", "later": "four steps"}
+        told = {**dict.fromkeys((*COMMON, "windows")), "_target_": kind.__name__, **dict.fromkeys(("first", "later"), "four steps")}
         return kind(
             registry=registry.load(), shape=SHAPE, width=4, first=lesson, later=lesson, augmentation=Augmentation([]),
             intensity=Intensity([{"center_hu": 0.0, "scale_hu": 250.0}]), windows=Windows((8, 8, 8), 0.25, 2),
-            settings={**dict.fromkeys(SETTINGS), "method": plain}, store=UnitStore(tmp_path / folder), trainer=TrainerSettings(threads=1),
-            progress=RunProgress(interval_s=1e9), launcher=LocalLauncher(), seed=0, name=kind.__name__.lower(), **own,
+            settings={**dict.fromkeys(SETTINGS), "method": told | dict(plain or {})}, store=UnitStore(tmp_path / folder),
+            trainer=TrainerSettings(threads=1), progress=RunProgress(interval_s=1e9), launcher=LocalLauncher(), seed=0,
+            name=kind.__name__.lower(), **own,
         )  # fmt: skip
 
     return make

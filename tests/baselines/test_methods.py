@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from baselines.mib import MiB
 from baselines.multitalent import MultiTalent
 from baselines.nnunet import NnUNet
 from baselines.plop import PLOP
+from baselines.prediction import parts_of
 from baselines.prompted import UNetBackbone
 from baselines.training import UNetTraining
 from clnet.errors import UsageError
@@ -117,6 +119,16 @@ def test_the_teacher_does_not_learn(own, tasks):
     assert method.hashes_of({"network": first}) == before
 
 
+def test_later_lessons_may_leave_the_finest_block_out(own, tasks):
+    """The first half of the steps compares the two networks one level down."""
+    method = own()
+    method.learn(tasks[0])
+    method.later = replace(method.later, training=replace(method.later.training, coarse_share=0.5))
+    before = method.hashes()
+    method.learn(tasks[1])
+    assert method.hashes() != before
+
+
 def test_specialists_are_judged_on_their_own_dataset(baseline, tasks):
     method = baseline(NnUNet)
     hashes = {}
@@ -139,6 +151,29 @@ def test_joint_training_takes_all_at_once(baseline, tasks):
     method.announce(tasks, together=True)
     method.learn_together(tasks)
     assert len(method.learned.space.structures) == 5 and method.hashes().keys() == {"network"}
+
+
+def test_joint_training_draws_a_small_dataset_as_often_as_a_large_one(baseline, tasks, monkeypatch):
+    """Three cases with two labels beside one case with two, of which one is the same: each dataset has half of the patches."""
+    drawn = []
+    monkeypatch.setattr("baselines.method.fit", lambda module, batches, *_: drawn.extend(cases_of(batches, 400)))
+    few = replace(tasks[2], cases=tasks[2].cases[:1])
+    baseline(Joint).learn_together([tasks[0], few])
+    assert drawn.count("third") / len(drawn) == pytest.approx(0.5, abs=0.08)
+
+
+def cases_of(batches, count: int) -> list[str]:
+    """The datasets of so many patches."""
+    sampler, rng = batches.sampler, np.random.default_rng(0)
+    return [sampler.cases[sampler.draw(rng, (8, 8, 8)).case].dataset for _ in range(count)]
+
+
+def test_the_weights_of_datasets_are_part_of_what_a_network_is(baseline, tasks, monkeypatch):
+    method = baseline(Joint)
+    given = method.curriculum(tasks[:2], method.no_classes)
+    even = method.identity(given)
+    monkeypatch.setattr(Joint, "dataset_weights", lambda *_: {"first": 1.0, "second": 2.0})
+    assert method.identity(given) != even
 
 
 @pytest.mark.parametrize("name", ["multitalent", "csclip"])
@@ -166,3 +201,18 @@ def test_thresholds_are_medians_of_the_teachers_entropy(baseline, tasks):
         mine = np.repeat(entropy[guess == channel], 2)  # the lower median of an even number, as torch has it
         expected = np.sort(mine)[(len(mine) - 1) // 2] if len(mine) else 0.0
         assert found[channel] == pytest.approx(max(expected, 0.001), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["shape", "width", "augmentation", "intensity", "validation_share", "first"])
+def test_a_network_is_known_by_the_methods_own_settings(baseline, tasks, name):
+    """`method.width=4` and the like reach the network past the settings of the same kind elsewhere."""
+    plain, other = (baseline(Finetune, plain={name: value}) for value in (1, 2))
+    assert plain.identity(plain.curriculum(tasks[:1], plain.no_classes)) != other.identity(other.curriculum(tasks[:1], other.no_classes))
+
+
+@pytest.mark.parametrize("name", ["windows", "intensity"])
+def test_predictions_are_known_by_the_methods_own_settings(baseline, tasks, name):
+    methods = [baseline(Finetune, plain={name: value}) for value in (1, 2)]
+    space = methods[0].curriculum(tasks[:1], methods[0].no_classes).space
+    first, second = (parts_of(space, "one network", method.shop)[0].identity for method in methods)
+    assert first != second

@@ -9,6 +9,7 @@ import torch
 
 from baselines.plop import (
     IGNORED,
+    PLOP,
     adaptive_cross_entropy,
     local_pod,
     normalised_entropy,
@@ -16,6 +17,9 @@ from baselines.plop import (
     with_new_as_background,
     with_pseudo_labels,
 )
+from baselines.unet import UNetOutput
+
+OWN = {"pod_factor": 1.0, "logits_factor": 10.0, "scales": (1,), "pooled_axes": 1, "threshold_batches": 1}
 
 
 def test_pooling_one_axis_at_a_time_by_hand():
@@ -97,3 +101,32 @@ def test_all_ignored_is_no_nan():
     loss = adaptive_cross_entropy(logits, target, ((0,), (1,), (2,)), torch.tensor([0.0]), balance=0.5)
     loss.backward()
     assert float(loss.detach()) == 0 and logits.grad.isfinite().all()
+
+
+def kept(method, given, channels: int) -> float:
+    """What is held of maps of one voxel: of two of the encoder, only the first differs (root 3 times 4 - 1), of one of the decoder, and
+    of the logits, in whose background the student has 2 and the teacher 0 (root 3 times 4)."""
+    def output(value: float, background: float, count: int) -> UNetOutput:
+        logits = torch.zeros(1, count, 1, 1, 1)
+        logits[0, 0] = background
+        maps = [torch.full((1, 1, 1, 1, 1), level) for level in (value, 1.0, 1.0)]
+        return UNetOutput([logits], maps[:2], maps[2:])
+
+    loss = method.objective(given, {}, {"thresholds": [0.0] * 3})
+    return float(loss(output(2.0, 2.0, channels), output(1.0, 0.0, 3), {}, 0.0))
+
+
+def test_logits_are_one_map_of_all(baseline, tasks):
+    """(3 feature maps * 1 * the mean of 3 sqrt 3, 0, 0 + 10 * 4 sqrt 3) / 4 maps, times the root of five classes over two new ones."""
+    method = baseline(PLOP, **OWN)
+    method.learn(tasks[0])
+    given = method.curriculum([tasks[1]], method.learned.space, method.learned)
+    assert kept(method, given, 5) == pytest.approx(math.sqrt(3) * (3 + 40) / 4 * math.sqrt(5 / 2), rel=1e-5)
+
+
+def test_a_dataset_without_new_classes_is_held_by_those_that_it_labels(baseline, tasks):
+    """Three classes with the background, and two labelled."""
+    method = baseline(PLOP, **OWN)
+    method.learn(tasks[0])
+    given = method.curriculum([tasks[0]], method.learned.space, method.learned)
+    assert kept(method, given, 3) == pytest.approx(math.sqrt(3) * (3 + 40) / 4 * math.sqrt(3 / 2), rel=1e-5)
