@@ -28,7 +28,8 @@ ONE_NETWORK = {
     "ilt": partial(ILT, distillation_weight=100.0, feature_weight=100.0), "mib": partial(MiB, distillation_weight=10.0),
     "plop": partial(PLOP, pod_factor=1e-3, logits_factor=5e-4, scales=(1, 2), pooled_axes=1, threshold_batches=2),
     "multitalent": partial(MultiTalent),
-    "csclip": partial(CSCLIP, backbone="unet", backbones={"unet": UNetBackbone}, embedding="text", hidden=16, pseudo_labels="hard"),
+    "csclip": partial(CSCLIP, backbone="unet", backbones={"unet": UNetBackbone}, embedding="text", hidden=16, pseudo_labels="hard",
+                      relabelled="truth"),
 }  # fmt: skip
 
 
