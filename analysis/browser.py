@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from html import escape
 from io import BytesIO
@@ -17,7 +17,7 @@ from analysis.cases import CaseView, read_cases
 from analysis.load import Run
 from analysis.page import asset
 
-SLICES = 24  # axial ones of a scan, evenly spaced
+SLICES = 24  # evenly spaced axial ones of a scan
 WINDOWS = {"soft tissue": (40, 400), "lung": (-600, 1500), "bone": (400, 1800)}  # level and width in HU
 BUDGET = 8_000_000  # bytes of a page that cases may take
 
@@ -38,8 +38,9 @@ def case_browser(runs: Mapping[str, Run], links: Mapping[str, str] | None = None
             if key not in scans:
                 scans[key] = _scan(view)
             known = scans[key]["reference"]
-            known |= _outlines(view, "reference", [name for name in view.annotated_names if name not in known])
-            ranked.append((seen.get(view.dataset, 0), key, {"run": label} | _prediction(view)))
+            slices = scans[key]["slices"]
+            known |= _outlines(view, "reference", [name for name in view.annotated_names if name not in known], slices)
+            ranked.append((seen.get(view.dataset, 0), key, {"run": label} | _prediction(view, slices)))
             seen[view.dataset] = seen.get(view.dataset, 0) + 1
     with_views = {view["run"] for *_, view in ranked}
     notes = [f"No views of test cases in the run folder of {escape(name)}." for name in runs if name not in with_views]
@@ -71,30 +72,37 @@ def _within(budget: int, scans: Mapping[tuple, dict], ranked: list[tuple[int, tu
 
 def _scan(view: CaseView) -> dict:
     depth, height, width = view.image_hu.shape
-    planes = [*view.image_hu[slices_of(depth)], view.image_hu[::-1, height // 2]]
+    slices = slices_of(view)
+    planes = [*view.image_hu[slices], view.image_hu[::-1, height // 2]]
     images = [[_png(plane, level, span) for plane in planes] for level, span in WINDOWS.values()]
-    return {"label": f"{view.dataset}, {view.case}", "size": [width, height, depth], "mm": [float(mm) for mm in view.spacing_mm[::-1]],
-            "slices": slices_of(depth).tolist(), "images": images, "names": list(view.names), "reference": {}}
+    return {"label": f"{view.dataset}, {view.case}", "size": [width, height, depth], "mm": view.spacing_mm[::-1].tolist(),
+            "slices": slices, "images": images, "names": list(view.names), "reference": {}}
 
 
-def _prediction(view: CaseView) -> dict:
+def _prediction(view: CaseView, slices: list[int]) -> dict:
     dsc = {name: round(view.score(name), 4) for name in view.names if not np.isnan(view.score(name))}
     return {"names": list(view.names), "annotated": list(view.annotated_names), "dsc": dsc,
-            "predicted": _outlines(view, "predicted", view.names)}
+            "predicted": _outlines(view, "predicted", view.names, slices)}
 
 
-def slices_of(depth: int) -> np.ndarray:
-    """(n,) indices of the axial slices shown: the middles of at most SLICES slabs of equal thickness."""
+def slices_of(view: CaseView) -> list[int]:
+    """The axial slices shown: the middles of SLICES slabs of equal thickness (or all), and, of each structure in none, its largest."""
+    depth = len(view.image_hu)
     count = min(SLICES, depth)
-    return ((np.arange(count) + 0.5) * depth / count).astype(int)
+    chosen = set(((np.arange(count) + 0.5) * depth / count).astype(int).tolist())
+    for name in view.annotated_names:
+        sizes = view.mask("reference", name).sum(axis=(1, 2))
+        if sizes.any() and not sizes[list(chosen)].any():
+            chosen.add(int(sizes.argmax()))
+    return sorted(chosen)
 
 
-def _outlines(view: CaseView, kind: str, names: list[str]) -> dict[str, dict[int, str]]:
+def _outlines(view: CaseView, kind: str, names: Sequence[str], slices: list[int]) -> dict[str, dict[int, str]]:
     """Structure -> number of the plane (axial slices, then the middle coronal one) -> path; planes without the structure have none."""
     found = {}
     for name in names:
         mask = view.mask(kind, name)
-        planes = [*mask[slices_of(len(mask))], mask[::-1, mask.shape[1] // 2]]
+        planes = [*mask[slices], mask[::-1, mask.shape[1] // 2]]
         found[name] = {number: outline(plane) for number, plane in enumerate(planes) if plane.any()}
     return found
 

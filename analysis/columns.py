@@ -15,6 +15,7 @@ DECODER_COLUMNS = (*RUN_COLUMNS, "decoder", "group", "structures", "pruning_rate
 FOOTPRINT_COLUMNS = (*RUN_COLUMNS, "parameters", "nonzero_parameters", "nominal_share_sum", "nominal_parameters_m", "dense_bytes",
                      "sparse_bytes", "seconds", "peak_memory_mib")
 MERGING_COLUMNS = (*RUN_COLUMNS, "dataset", "case", "structure", "decoder", *VOXELS)
+WEIGHTS_COLUMNS = (*RUN_COLUMNS, "network", "weights_sha256", "updated")
 TEXT_COLUMNS = {"experiment", "order", "method", "trained_on", "dataset", "case", "structure", "stage", "status", "decoder", "group",
-                "structures", "updated", "weights_sha256"}
+                "structures", "updated", "weights_sha256", "network"}
 CASE_COLUMNS = ["step", "dataset", "case", "structure"]

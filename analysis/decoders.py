@@ -15,7 +15,7 @@ NOMINAL = ("sum T': sum over decoders of the share 1 - T that pruning left, in f
 
 @dataclass(frozen=True)
 class Frozen:
-    """What one step did to the decoders that existed before it: `changed` ones have other weights though nothing trained them."""
+    """What one step did to the networks that existed before it: `changed` ones have other weights though nothing trained them."""
 
     step: int
     trained_on: str
@@ -35,12 +35,12 @@ class Frozen:
         return f"S{self.step} ({self.trained_on}): {', '.join(parts)}"
 
 
-def frozen_by_step(decoders: pd.DataFrame) -> list[Frozen]:
-    """Compare the weights' hashes of each step with those of the step before."""
+def frozen_by_step(networks: pd.DataFrame) -> list[Frozen]:
+    """Compare the weights' hashes of each step with those of the step before; `Run.networks`."""
     found, known = [], {}
-    for step, rows in decoders.sort_values("step", kind="stable").groupby("step"):
-        now = dict(zip(rows["decoder"], rows["weights_sha256"], strict=True))
-        trained = set(rows.loc[rows["updated"], "decoder"])
+    for step, rows in networks.sort_values("step", kind="stable").groupby("step"):
+        now = dict(zip(rows["network"], rows["weights_sha256"], strict=True))
+        trained = set(rows.loc[rows["updated"], "network"])
         kept = [name for name in known if name in now and name not in trained]
         found.append(Frozen(int(step), rows["trained_on"].iloc[0], len(known), sum(now[name] == known[name] for name in kept),
                             tuple(name for name in known if name in trained), tuple(name for name in kept if now[name] != known[name]),
@@ -78,7 +78,7 @@ def decoder_table(run: Run) -> Table | None:
     header = ("decoder", "group", "structures", "parameters", "non-zero", "pruned %", "nominal share", "val. DSC before", "after", "rounds",
               *(f"SHA-256 S{step}" for step in steps))
     notes = ("SHA-256 of the weights, first 8 digits, after each step; trained: learned or updated in it; =: identical to the step before. "
-             "nominal share: the paper's 1 - T, in full decoders. Last row: after the last step.", *map(str, frozen_by_step(table)))
+             "nominal share: the paper's 1 - T, in full decoders. Last row: after the last step.", *map(str, frozen_by_step(run.networks)))
     return Table("decoders", "Decoders", header, tuple(rows), table, notes, frozenset({len(rows) - 1}))
 
 

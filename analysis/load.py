@@ -1,4 +1,4 @@
-"""Reading a run folder: scores.csv, decoders.csv, footprint.csv, merging.csv and manifest.json, checked once."""
+"""Reading a run folder: its tables, configuration and manifest.json, checked once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from analysis.checks import check_merging, check_scores, gaps
-from analysis.columns import DECODER_COLUMNS, FOOTPRINT_COLUMNS, MERGING_COLUMNS, SCORE_COLUMNS, TEXT_COLUMNS
+from analysis.columns import DECODER_COLUMNS, FOOTPRINT_COLUMNS, MERGING_COLUMNS, SCORE_COLUMNS, TEXT_COLUMNS, WEIGHTS_COLUMNS
 from clnet.errors import DataError, UsageError
 
 TOGETHER = "all"  # what `trained_on` says of the universal scenario's only step
@@ -28,6 +28,7 @@ class Run:
     manifest: dict
     notes: tuple[str, ...] = ()  # what is missing or incomplete, in words
     merging: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(MERGING_COLUMNS)))
+    weights: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(WEIGHTS_COLUMNS)))
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -52,6 +53,13 @@ class Run:
     def learned_at(self) -> dict[str, int]:
         """Dataset -> the step that learned it first; see `learned_at`."""
         return learned_at(self.scores)
+
+    @cached_property
+    def networks(self) -> pd.DataFrame:
+        """Per step the hash of each network: encoder, decoders, those that only support; of decoders alone in runs without weights.csv."""
+        if self.weights.empty:
+            return self.decoders.rename(columns={"decoder": "network"})
+        return self.weights
 
     @cached_property
     def stage(self) -> str:
@@ -101,7 +109,8 @@ def read_run(folder: Path) -> Run:
     notes = gaps(scores)
     others = {}
     for name, columns, expected in (("decoders.csv", DECODER_COLUMNS, True), ("footprint.csv", FOOTPRINT_COLUMNS, True),
-                                    ("merging.csv", MERGING_COLUMNS, main_stage(scores) == "merged")):
+                                    ("merging.csv", MERGING_COLUMNS, main_stage(scores) == "merged"),
+                                    ("weights.csv", WEIGHTS_COLUMNS, False)):  # fmt: skip
         present = (folder / name).is_file()
         others[name] = read_table(folder / name, columns) if present else pd.DataFrame(columns=list(columns))
         notes += [f"{name} is missing: its table is left out"] if expected and not present else []
@@ -114,7 +123,8 @@ def read_run(folder: Path) -> Run:
             raise DataError("manifest.json is not valid JSON", where=folder / "manifest.json", found=error) from error
     else:
         notes.append("manifest.json is missing: versions and hardware are not known")
-    return Run(folder, scores, others["decoders.csv"], others["footprint.csv"], manifest, tuple(notes), others["merging.csv"])
+    return Run(folder, scores, others["decoders.csv"], others["footprint.csv"], manifest, tuple(notes), others["merging.csv"],
+               others["weights.csv"])  # fmt: skip
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

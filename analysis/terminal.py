@@ -34,7 +34,7 @@ def summary(run: Run) -> str:
     parts += [fill(shown[0].notes[0], WIDTH)]
     parts += [render.text(table, WIDTH) for table in (final_table(run), continual_table(run, BASIC_METRICS))]
     parts += [_if_it_fits(table) for table in (before_after_table(run), voxel_table(run), pruning_table(run)) if table is not None]
-    for title, lines in (("Decoders", map(str, frozen_by_step(run.decoders))), ("Incomplete", run.notes)):
+    for title, lines in (("Networks", map(str, frozen_by_step(run.networks))), ("Incomplete", run.notes)):
         wrapped = [fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ") for line in lines]
         parts += ["\n".join([title, *wrapped])] if wrapped else []
     return "\n\n".join([*parts, headline(run)])

@@ -21,12 +21,14 @@ FOOTPRINT = (*_RUN, "parameters", "nonzero_parameters", "nominal_share_sum", "no
 _VOXELS = ("false_voxels_before", "false_voxels_after", "false_outside_before", "false_outside_after", "true_outside_before",
            "true_voxels_before", "true_voxels_after")
 MERGING = (*_RUN, "dataset", "case", "structure", "decoder", *_VOXELS)
+WEIGHTS = (*_RUN, "network", "weights_sha256", "updated")
 
 STATUSES = ("ok", "missed", "false_positive", "both_empty", "not_annotated", "out_of_fov")
 STAGES = ("premerge", "merged")
 
 _TABLES = {"scores.csv": (SCORES, ("dataset", "case", "structure", "stage")), "decoders.csv": (DECODERS, ("decoder",)),
-           "footprint.csv": (FOOTPRINT, ()), "merging.csv": (MERGING, ("dataset", "case", "structure"))}
+           "footprint.csv": (FOOTPRINT, ()), "merging.csv": (MERGING, ("dataset", "case", "structure")),
+           "weights.csv": (WEIGHTS, ("network",))}
 _WHOLE = {"seed", "step", "reference_voxels", "predicted_voxels", "parameters", "nonzero_parameters", "dense_bytes", "sparse_bytes",
           "rounds", *_VOXELS}
 _REAL = {"dsc", "asd_mm", "hd95_mm", "nsd", "pruning_rate_percent", "nominal_share", "validation_dsc_before", "validation_dsc_after",
@@ -59,6 +61,14 @@ def write_merging(folder: Path | str, rows: Iterable[Mapping]) -> Path:
     true_outside_before is what bounding wrongly removes. Raises ValueError as write_scores does.
     """
     return _write(Path(folder) / "merging.csv", rows)
+
+
+def write_weights(folder: Path | str, rows: Iterable[Mapping]) -> Path:
+    """weights.csv: one row per step and network (encoder, decoders, decoders that only support others) with its content hash.
+
+    updated: the step trained it. Raises ValueError as write_scores does.
+    """
+    return _write(Path(folder) / "weights.csv", rows)
 
 
 def read(path: Path | str) -> list[dict]:

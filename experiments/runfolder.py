@@ -1,7 +1,7 @@
 """One folder a run, named by what was asked for, so that the same command finds it again; locked while a process works in it.
 
     config.yaml    the resolved configuration     status.json    running, finished, stopped or failed, and why; how far it is
-    manifest.json, scores.csv, decoders.csv, footprint.csv, merging.csv, model/, cases/, report/
+    manifest.json, scores.csv, decoders.csv, footprint.csv, merging.csv, weights.csv, model/, cases/, report/
 """
 
 from __future__ import annotations

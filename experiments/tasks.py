@@ -40,7 +40,7 @@ def run(cfg: Mapping) -> Path:
             manifest.write(folder, manifest.collect(cfg, identities, sizes))
         evaluate = evaluation_of(cfg, store, progress)
         merge = merged_evaluation_of(cfg, evaluate) if hasattr(method, "body") else None
-        tables: dict[str, list[dict]] = {"scores": [], "decoders": [], "footprint": [], "merging": []}
+        tables: dict[str, list[dict]] = {"scores": [], "decoders": [], "footprint": [], "merging": [], "weights": []}
         if cfg["probe"]:
             found = probed(cfg, method, tasks[0], progress)
             if rank() == 0:
@@ -57,6 +57,8 @@ def run(cfg: Mapping) -> Path:
                 tables["scores"] += [{**columns, **row} for row in rows]
             tables["decoders"] += [{**columns, **row} for row in method.decoder_rows()]
             tables["footprint"].append({**columns, **footprint_row(method, snapshot.seconds)})
+            tables["weights"] += [{**columns, "network": name, "weights_sha256": sha256, "updated": name in method.updated}
+                                  for name, sha256 in snapshot.hashes.items()]  # fmt: skip
             if steps_written(folder) <= snapshot.step + 1:  # a repeated call does not shorten what a finished one wrote
                 write_tables(folder, tables)
             mean = mean_dsc(rows)
@@ -107,6 +109,7 @@ def write_tables(folder: Path, tables: Mapping[str, list[dict]]) -> None:
     results.write_scores(folder, tables["scores"])
     results.write_decoders(folder, tables["decoders"])
     results.write_footprint(folder, tables["footprint"])
+    results.write_weights(folder, tables["weights"])
     if tables["merging"]:
         results.write_merging(folder, tables["merging"])
 

@@ -16,7 +16,7 @@
   const options = (texts) => texts.map((text) => make("option", {}, text));
 
   function browse(root, { windows, scans, views }) {
-    const hidden = new Set();
+    const hidden = new Set(), colours = new Map();
     const unique = (texts) => [...new Set(texts)];
     const group = `window-${Math.random()}`;
     const scan = make("select", {}, ...options(scans.map(({ label }) => label)));
@@ -40,8 +40,20 @@
 
     const current = () => scans[scan.selectedIndex];
     const view = () => views.find((one) => one.scan === scan.selectedIndex && one.run === run.value);
-    const colour = (name) => COLOURS[current().names.indexOf(name) % COLOURS.length];
+    const colour = (name) => COLOURS[colours.get(name)];
     const inPlane = (kind, name, plane) => (kind === "reference" ? current().reference : view().predicted)[name]?.[plane];
+
+    // Each structure gets the colour that fewest of those in the same planes have.
+    function colourAll() {
+      const planes = (name) => [...current().slices.keys(), current().slices.length].filter((plane) => inPlane("reference", name, plane) || inPlane("predicted", name, plane));
+      const where = new Map(view().names.map((name) => [name, new Set(planes(name))]));
+      colours.clear();
+      for (const [name, mine] of where) {
+        const taken = COLOURS.map(() => 0);
+        for (const [other, index] of colours) taken[index] += [...mine].filter((plane) => where.get(other).has(plane)).length;
+        colours.set(name, taken.indexOf(Math.min(...taken)));
+      }
+    }
 
     function draw(svg, plane, columns, rows, mm, letters) {
       const [width, height] = [columns * mm[0], rows * mm[1]];
@@ -107,6 +119,7 @@
       const names = unique(views.filter((one) => one.scan === scan.selectedIndex).map((one) => one.run));
       run.replaceChildren(...options(names));
       if (names.includes(before)) run.value = before;
+      colourAll();
       slider.max = current().slices.length - 1;
       slider.value = Math.floor(current().slices.length / 2);
       show();
@@ -121,7 +134,8 @@
     });
     scan.addEventListener("change", changeScan);
     slider.addEventListener("input", show);
-    for (const control of [run, ...radios, ...Object.values(kinds)]) control.addEventListener("change", show);
+    run.addEventListener("change", () => { colourAll(); show(); });
+    for (const control of [...radios, ...Object.values(kinds)]) control.addEventListener("change", show);
     changeScan();
   }
 

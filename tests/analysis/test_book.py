@@ -145,7 +145,9 @@ def test_two_files_of_one_name_and_a_folder_of_something_else_are_refused(monkey
 
 def test_the_page_fits_a_narrow_screen_and_its_index_sorts(finished, tmp_path, in_browser):
     html = book.build([finished], tmp_path / "out").read_text()
-    script = ("document.querySelectorAll('#index + .scroll th button')[3].click(); return [document.documentElement.scrollWidth - "
-              "document.documentElement.clientWidth, [...document.querySelectorAll('#index + .scroll tbody tr')]"
-              ".map((row) => row.cells[0].textContent)]")
+    script = """
+        document.querySelectorAll('#index + .scroll th button')[3].click();
+        const { scrollWidth, clientWidth } = document.documentElement, rows = [...document.querySelectorAll('#index + .scroll tbody tr')];
+        return [scrollWidth - clientWidth, rows.map((row) => row.cells[0].textContent)];
+    """
     assert in_browser(html, script, width=420) == [0, ["Table 1", "Table S2"]]

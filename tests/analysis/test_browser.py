@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from analysis import browser
+from analysis.cases import read_case
 from analysis.load import read_run
 from analysis.page import page
 
@@ -69,10 +71,15 @@ def test_outlines_of_a_block_at_the_border_and_with_a_hole():
     assert sorted(area(part) for part in corners(browser.outline(mask))) == [4 * 0.5, 4 * 29.5]
 
 
-def test_slices_are_the_middles_of_equal_slabs():
-    assert browser.slices_of(3).tolist() == [0, 1, 2]
-    assert browser.slices_of(48).tolist() == list(range(1, 48, 2))
-    assert len(browser.slices_of(500)) == 24
+def test_slices_are_the_middles_of_equal_slabs_and_those_of_structures_between(run_with, scores, write_view):
+    whole, between = np.ones((48, 4, 4), bool), block((10, 13), (0, 2), (0, 2), shape=(48, 4, 4))
+    between[11] = False  # slices 10 and 12; every second, odd one is shown anyway
+    between[12, 1, 1] = False
+    masks = {LIVER: whole, HEART: between}
+    view = read_case(write_view(run_with(scores), "d", "c", {"reference": masks, "predicted": masks}, dict.fromkeys(masks, 1.0)), "d", "c")
+    assert browser.slices_of(view) == sorted([*range(1, 48, 2), 10])
+    thin = replace(view, image_hu=view.image_hu[:3], packed={kind: bits[:, :6] for kind, bits in view.packed.items()})
+    assert browser.slices_of(thin) == [0, 1, 2]
 
 
 def test_windows_turn_hounsfield_units_into_grey(views):
@@ -104,7 +111,8 @@ const [reference, predicted] = root.querySelectorAll('fieldset input[type=checkb
 const paths = (kind) => axial.querySelectorAll('path.' + kind).length;
 const legend = () => [...root.querySelectorAll('li')].map((line) => line.textContent.replaceAll(/\\s+/g, ' ').trim());
 const change = (control, set, event = 'change') => { Object.assign(control, set); control.dispatchEvent(new Event(event)) };
-const seen = { start: [paths('reference'), paths('predicted'), legend(), root.querySelector('output').value] };
+const fills = (scope) => new Set([...scope.querySelectorAll('path')].map((path) => path.getAttribute('fill'))).size;
+const seen = { colours: fills(axial), start: [paths('reference'), paths('predicted'), legend(), root.querySelector('output').value] };
 const soft = axial.querySelector('image').getAttribute('href');
 change(radios[2], { checked: true }); seen.bone = axial.querySelector('image').getAttribute('href') !== soft;
 change(slider, { value: 0 }, 'input'); seen.low = [paths('reference'), paths('predicted'), legend(), slider.getAttribute('aria-valuetext')];
@@ -125,6 +133,7 @@ return seen;
 def test_controls(views, in_browser, width):
     html = page("Cases", browser.case_browser({name: read_run(folder) for name, folder in views.items()}))
     seen = in_browser(html, SCRIPT, width)
+    assert seen["colours"] == 2
     assert seen["start"] == [1, 2, ["Liver1.00", "Heartno reference"], "slice 13 of 24, 153 of 288 mm above the lowest"]
     assert seen["bone"] is True
     assert seen["low"] == [1, 1, ["Liver1.00"], "slice 1 of 24, 9 of 288 mm above the lowest"]

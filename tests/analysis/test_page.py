@@ -58,8 +58,8 @@ def test_headers_are_reached_by_the_keyboard(in_browser):
 
 def test_a_wide_table_does_not_widen_a_narrow_page(in_browser):
     source = sortable(["a" * 80, "b"], ["1" * 90, "2"])
-    script = ("return [document.documentElement.scrollWidth - document.documentElement.clientWidth, "
-              "document.querySelector('table').offsetWidth]")
+    script = "const { scrollWidth, clientWidth } = document.documentElement; " \
+             "return [scrollWidth - clientWidth, document.querySelector('table').offsetWidth]"
     beyond, wide = in_browser(source, script, width=420)
     assert beyond == 0 and wide > 1000
 

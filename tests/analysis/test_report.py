@@ -25,7 +25,7 @@ def test_report_is_complete_and_self_contained(run_folder):
     assert not re.search(r"src=[\"']?(?![\"']|data:)", page.split("<script")[0])
     links = re.findall(r"href='([^'#]*)'", page)
     assert "../manifest.json" in links and all((built / link).exists() for link in links)
-    assert "Decoders that stayed frozen" in page and "No views of test cases in the run folder of run" in page
+    assert "Networks that stayed frozen" in page and "No views of test cases in the run folder of run" in page
     assert ">nan<" not in page.lower() and "Chaudhry et al. 2018" in page and "abc&lt;def&gt;" in page
     for name in ("final", "continual", "decoders", "dsc_phantom_chest", "asd_phantom_chest", "status", "footprint"):
         assert all((built / "tables" / f"{name}.{ending}").stat().st_size for ending in ("md", "tex", "csv"))

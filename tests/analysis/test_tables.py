@@ -10,6 +10,7 @@ import pytest
 from analysis import paper
 from analysis.continual import BASIC_METRICS, METRICS
 from analysis.decoders import decoder_table, footprint_table, frozen_by_step
+from analysis.frozen import broken
 from analysis.load import read_run
 from analysis.tables import cell, continual_table, dataset_order, final_table, status_table, structure_table
 
@@ -95,8 +96,13 @@ def test_continual_table_of_a_single_step(run_with, scores):
     assert rows[1][1:] == ("\N{EN DASH}",) * 4
 
 
-def test_frozen_decoders_are_counted(decoders):
-    second = frozen_by_step(decoders)[2]
+@pytest.fixture
+def networks(decoders):
+    return decoders.rename(columns={"decoder": "network"})
+
+
+def test_frozen_networks_are_counted(networks):
+    second = frozen_by_step(networks)[2]
     assert (second.before, second.unchanged, second.updated, second.changed, second.new) == (48, 46, ("Liver", "Spleen"), (), 0)
     assert "frozen: 46 of 48 unchanged, 2 updated (Liver, Spleen)" in str(second)
 
@@ -105,13 +111,25 @@ def test_a_decoder_that_changed_without_training_stands_out(run_with, scores, de
     touched = decoders.copy()
     touched.loc[(touched["step"] == 3) & (touched["decoder"] == "Brain"), "weights_sha256"] = "ffff0000" * 8
     run = read_run(run_with(scores, touched))
-    assert "1 CHANGED WITHOUT TRAINING (Brain)" in str(frozen_by_step(run.decoders)[3])
+    assert "1 CHANGED WITHOUT TRAINING (Brain)" in str(frozen_by_step(run.networks)[3])
     brain = next(row for row in decoder_table(run).rows if row[0] == "Brain")
     assert [part.split()[-1] for part in brain[-5:]] == ["trained", "=", "=", "CHANGED", "CHANGED"]
 
 
-def test_a_decoder_that_vanished_stands_out(decoders):
-    assert "1 NOT LISTED ANY MORE (Brain)" in str(frozen_by_step(decoders[(decoders["decoder"] != "Brain") | (decoders["step"] < 4)])[4])
+def test_a_network_that_vanished_stands_out(networks):
+    assert "1 NOT LISTED ANY MORE (Brain)" in str(frozen_by_step(networks[(networks["network"] != "Brain") | (networks["step"] < 4)])[4])
+
+
+def test_an_encoder_that_changed_stands_out(run_with, scores, networks):
+    """weights.csv lists the encoder beside the decoders: it changes in step 3, though nothing trained it."""
+    folder = run_with(scores)
+    steps = networks[["experiment", "order", "method", "seed", "step", "trained_on"]].drop_duplicates()
+    encoder = steps.assign(network="encoder", weights_sha256=["aa" * 32] * 3 + ["bb" * 32] * 2, updated=False)
+    pd.concat([encoder, networks[encoder.columns]]).to_csv(folder / "weights.csv", index=False)
+    run = read_run(folder)
+    assert [one.changed for one in frozen_by_step(run.networks)] == [(), (), (), ("encoder",), ()]
+    (sentence,) = broken({"run": run})
+    assert sentence.startswith("run, S3 (phantom_chest): frozen: ") and sentence.endswith("1 CHANGED WITHOUT TRAINING (encoder)")
 
 
 def test_sizes(run):

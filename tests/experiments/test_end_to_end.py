@@ -33,7 +33,7 @@ STAGES = ("premerge", "merged")
 
 @pytest.fixture(scope="module")
 def tables(first_run) -> dict[str, list[dict]]:
-    return {name: results.read(first_run.folder / f"{name}.csv") for name in ("scores", "decoders", "footprint", "merging")}
+    return {name: results.read(first_run.folder / f"{name}.csv") for name in ("scores", "decoders", "footprint", "merging", "weights")}
 
 
 def by_step(rows: list[dict], step: int, key: str) -> dict:
@@ -42,7 +42,8 @@ def by_step(rows: list[dict], step: int, key: str) -> dict:
 
 def test_a_run_leaves_everything_that_it_promises(first_run):
     folder = first_run.folder
-    for name in ("config.yaml", "manifest.json", "scores.csv", "decoders.csv", "footprint.csv", "report/report.html", "model/method.json"):
+    for name in ("config.yaml", "manifest.json", "scores.csv", "decoders.csv", "footprint.csv", "weights.csv", "report/report.html",
+                 "model/method.json"):
         assert (folder / name).stat().st_size > 0, name
     assert json.loads((folder / "status.json").read_text())["state"] == "finished"
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -52,6 +53,13 @@ def test_a_run_leaves_everything_that_it_promises(first_run):
     assert sizes == [(CHEST, 1, 1), (ABDOMEN, 2, 1)] and all(entry["labels"] for entry in manifest["datasets"])
     trained = [path for kind in TRAINED for path in (first_run.outputs / "units" / kind).rglob("*")]
     assert trained and not [path for path in trained if ".partial" in path.name or path.suffix == ".ckpt"]
+
+
+def test_the_encoders_hash_is_told_and_stays(tables):
+    encoder = [by_step(tables["weights"], step, "network")["encoder"] for step in (0, 1)]
+    assert encoder[0]["weights_sha256"] == encoder[1]["weights_sha256"] and not encoder[1]["updated"]
+    listed = {row["weights_sha256"] for row in tables["weights"]}
+    assert {row["weights_sha256"] for row in tables["decoders"]} < listed
 
 
 def test_every_dataset_seen_is_scored_at_every_step(tables):

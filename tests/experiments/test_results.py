@@ -38,6 +38,7 @@ def test_columns_are_the_ones_that_others_rely_on(tmp_path):
     assert results.write_merging(tmp_path, []).read_text() == (
         RUN_COLUMNS + "dataset,case,structure,decoder,false_voxels_before,false_voxels_after,false_outside_before,false_outside_after,"
         "true_outside_before,true_voxels_before,true_voxels_after\n")
+    assert results.write_weights(tmp_path, []).read_text() == RUN_COLUMNS + "network,weights_sha256,updated\n"
 
 
 def test_values_come_back_exactly(tmp_path):
