@@ -39,20 +39,26 @@ def binary_dice_cross_entropy(logits: Tensor, target: Tensor, valid: Tensor) -> 
     return (cross_entropy + 1 - dice).mean()
 
 
-def with_pseudo_labels(target: Tensor, valid: Tensor, teacher_logits: Tensor, exclusive: Tensor, soft: bool) -> tuple[Tensor, Tensor]:
-    """The old classes, which come first, as the network before sees them; the dataset's own labels of them are not used.
+def with_pseudo_labels(
+    target: Tensor, valid: Tensor, teacher_logits: Tensor, exclusive: Tensor, soft: bool, truth: bool
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """The old classes, which come first, as the network before sees them where the dataset does not label them.
 
-    target: (batch, class, z, y, x) bool; valid: (batch, class) bool; teacher_logits: (batch, old class, z, y, x); exclusive: (new class,
-    old class) bool: a voxel labelled as the one is not the other, whatever the network before says. soft: probabilities instead of masks.
+    target: (batch, class, z, y, x) bool; valid: (batch, class) bool; teacher_logits: (batch, old class, z, y, x); exclusive: (class, old
+    class) bool: a voxel labelled as the one is not the other, whatever the network before says. soft: probabilities instead of masks.
+    truth: whether the dataset's own labels of old classes are used; if not, these are what the network before sees, too.
     Returns the new target and which of it is valid: all old classes are, and the new ones where they were.
     Source: Liu et al. 2024, eq. 5 (soft there); hard ones and labels on top of them as CSCLIP has them.
     """
-    old = teacher_logits.shape[1]
+    old, own = teacher_logits.shape[1], valid.clone()
+    own[:, :old] &= truth
     seen = teacher_logits.detach().float().sigmoid()
     seen = seen if soft else seen > 0.5
-    labelled = target[:, old:] & valid[:, old:, None, None, None]
-    taken = torch.einsum("bnzyx,no->bozyx", labelled.float(), exclusive.float()) > 0
+    some = own.any(0)
+    labelled = target[:, some] & own[:, some, None, None, None]
+    taken = torch.einsum("bnzyx,no->bozyx", labelled.float(), exclusive[some].float()) > 0
     seen = torch.where(taken, torch.zeros_like(seen), seen)
+    seen = torch.where(own[:, :old, None, None, None], target[:, :old].to(seen.dtype), seen)
     return torch.cat((seen, target[:, old:].to(seen.dtype)), dim=1), torch.cat((torch.ones_like(valid[:, :old]), valid[:, old:]), dim=1)
 
 
@@ -60,26 +66,31 @@ class CSCLIP(SigmoidMethod):
     """Classes are shared by datasets that label the same structures; each has a head of its own from the dataset on that brings it.
 
     backbone: one of `backbones` (name -> class, its own arguments bound); embedding: what the heads are generated from beside the image,
-    `text` or `one_hot`; hidden: features of the generating perceptrons; pseudo_labels: `hard` or `soft`.
+    `text` or `one_hot`; hidden: features of the generating perceptrons; pseudo_labels: `hard` or `soft`; relabelled: what teaches an old
+    class that a later dataset labels again, the dataset's labels (`truth`) or the network before (`pseudo`).
     All at once (scenario=universal) it is the Universal Model: each dataset is drawn as often as any other.
     Raises UsageError for other words, or where the backbone cannot take the patches.
     """
 
-    def __init__(self, *, backbone: str, backbones: Mapping[str, Callable], embedding: str, hidden: int, pseudo_labels: str, **parts):
-        for name, value, known in (("backbone", backbone, backbones), ("embedding", embedding, ("text", "one_hot")),
-                                   ("pseudo_labels", pseudo_labels, ("hard", "soft"))):  # fmt: skip
+    def __init__(
+        self, *, backbone: str, backbones: Mapping[str, Callable], embedding: str, hidden: int, pseudo_labels: str, relabelled: str, **parts
+    ):  # fmt: skip
+        for name, value, known in (
+            ("backbone", backbone, backbones), ("embedding", embedding, ("text", "one_hot")),
+            ("pseudo_labels", pseudo_labels, ("hard", "soft")), ("relabelled", relabelled, ("truth", "pseudo")),
+        ):  # fmt: skip
             if value not in known:
                 raise UsageError(f"unknown {name}", where=f"method.{name}", found=value, expected=" or ".join(known))
         super().__init__(**parts)
         self.backbone_name, self.backbone = backbone, backbones[backbone]
-        self.embedding, self.hidden, self.pseudo_labels = embedding, hidden, pseudo_labels
+        self.embedding, self.hidden, self.pseudo_labels, self.relabelled = embedding, hidden, pseudo_labels, relabelled
         check_patches(self.backbone, [self.first.sampling.patch_zyx, self.later.sampling.patch_zyx, self.shop.windows.patch_zyx])
 
     @property
     def settings_of_own(self) -> dict:
         texts = fingerprint() if self.embedding == "text" else self.embedding
         return {"backbone": [self.backbone_name, getattr(self.backbone, "keywords", {})], "embedding": texts, "hidden": self.hidden,
-                "pseudo_labels": self.pseudo_labels}  # fmt: skip
+                "pseudo_labels": self.pseudo_labels, "relabelled": self.relabelled}  # fmt: skip
 
     def dataset_weights(self, given: Curriculum) -> dict[str, float]:
         return given.evenly
@@ -87,12 +98,12 @@ class CSCLIP(SigmoidMethod):
     def objective(self, given: Curriculum, targets: Mapping[str, DecoderTarget], extra: Mapping) -> Objective:
         channels, count = self.channels(given.space, targets), len(given.space.heads)
         exclusive = exclusive_of(given.space, len(given.before.space.heads)) if given.before else None
+        soft, truth = self.pseudo_labels == "soft", self.relabelled == "truth"
 
         def loss(student, teacher, batch, balance) -> Tensor:
             target, valid = gathered(batch, channels, count)
             if teacher is not None:
-                apart = exclusive.to(target.device)
-                target, valid = with_pseudo_labels(target, valid, teacher.logits[0], apart, self.pseudo_labels == "soft")
+                target, valid = with_pseudo_labels(target, valid, teacher.logits[0], exclusive.to(target.device), soft, truth)
             return binary_dice_cross_entropy(student.logits[0], target, valid)
 
         return loss
@@ -113,7 +124,7 @@ class CSCLIP(SigmoidMethod):
 
 
 def exclusive_of(space: SigmoidSpace, old: int) -> Tensor:
-    """(new class, old class) bool: neither of them contains the other."""
+    """(class, old class) bool: they are two, and neither of them contains the other."""
     classes = [head.structures for head in space.heads]
-    apart = [[not space.contains(one, other) and not space.contains(other, one) for other in classes[:old]] for one in classes[old:]]
-    return torch.tensor(apart, dtype=torch.bool).reshape(len(classes) - old, old)
+    return torch.tensor([[one != other and not space.contains(one, other) and not space.contains(other, one) for other in classes[:old]]
+                         for one in classes])  # fmt: skip

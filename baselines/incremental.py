@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from baselines.method import STEP_COST, LearnedNetwork, UNetMethod
-from baselines.prediction import parts_of, predictor_of
+from baselines.prediction import Outputs, parts_of, predictor_of
 from clnet.learn.predictor import Predictor
 from clnet.types import Footprint, Part, Task
 
@@ -39,13 +39,18 @@ class Incremental(UNetMethod):
         space = before.space if before else self.no_classes
         self.learned, self.updated = self.learned_by(self.curriculum(tasks, space, before)), (NETWORK,)
 
+    @property
+    def outputs(self) -> dict[str, Outputs]:
+        """What is predicted: name of the part -> labels and channels."""
+        return self.learned.space.outputs()
+
     def parts(self) -> list[Part]:
         """The softmax over all classes, and a part for every structure that has others inside."""
-        return parts_of(self.learned.space, self.learned.identity, self.shop)
+        return parts_of(self.outputs, self.learned.identity, self.shop)
 
     def predictor(self, parts: Sequence[Part]) -> Predictor:
         """What predicts `parts` of a scan; it has loaded the weights."""
-        return predictor_of(self.loaded(self.learned), self.learned.space, parts, self.shop)
+        return predictor_of(self.loaded(self.learned), self.outputs, parts, self.shop)
 
     def hashes(self) -> dict[str, str]:
         """Content hash of the weights."""

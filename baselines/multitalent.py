@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.method import Curriculum
+from baselines.prediction import Outputs, scored_on
 from baselines.sigmoids import SigmoidMethod, SigmoidSpace, gathered
 from baselines.training import Objective
 from baselines.unet import UNet
@@ -43,10 +44,23 @@ class MultiTalent(SigmoidMethod):
     """Datasets are drawn by the root of their number of cases.
 
     One dataset after the other, it only goes on training: nothing teaches the heads of earlier datasets, and nothing holds them.
-    Heads of several datasets for the same structures are averaged in predictions.
+    Each dataset's heads are scored on that dataset alone. merged: heads of several datasets for the same structures are averaged instead,
+    which makes a single output of them.
     """
 
     heads_by_dataset, taught = True, False
+
+    def __init__(self, *, merged: bool, **parts):
+        super().__init__(**parts)
+        self.merged = merged
+
+    @property
+    def outputs(self) -> dict[str, Outputs]:
+        if self.merged:
+            return super().outputs
+        space = self.learned.space
+        owners = dict.fromkeys(head.dataset for head in space.heads)
+        return {name: own for dataset in owners for name, own in scored_on(dataset, space.outputs(dataset)).items()}
 
     def dataset_weights(self, given: Curriculum) -> dict[str, float]:
         return {dataset: count**0.5 for dataset, count in Counter(case.dataset for case in given.cases).items()}

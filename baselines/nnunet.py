@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from baselines.method import STEP_COST, LearnedNetwork, UNetMethod
-from baselines.prediction import parts_of, predictor_of
+from baselines.prediction import parts_of, predictor_of, scored_on
 from clnet.data.store import PreparedCase
 from clnet.learn.predictor import Predictor
 from clnet.types import Footprint, Part, Task
@@ -43,7 +43,8 @@ class NnUNet(UNetMethod):
 
     def parts(self) -> list[Part]:
         """Those of every specialist, to be scored on its own dataset alone."""
-        return [part for dataset, own in self.specialists.items() for part in parts_of(own.space, own.identity, self.shop, dataset)]
+        return [part for dataset, own in self.specialists.items()
+                for part in parts_of(scored_on(dataset, own.space.outputs()), own.identity, self.shop)]  # fmt: skip
 
     def predictor(self, parts: Sequence[Part]) -> Predictor:
         """What predicts `parts` of a scan: every specialist concerned, one after the other."""
@@ -51,7 +52,7 @@ class NnUNet(UNetMethod):
         for dataset, own in self.specialists.items():
             wanted = [part for part in parts if dataset in part.datasets]
             if wanted:
-                predictors.append(predictor_of(self.loaded(own), own.space, wanted, self.shop))
+                predictors.append(predictor_of(self.loaded(own), scored_on(dataset, own.space.outputs()), wanted, self.shop))
 
         def run(case: PreparedCase, **how) -> Iterator:
             for predict in predictors:

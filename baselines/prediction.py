@@ -1,13 +1,13 @@
-"""A network of one softmax as parts that predict whole scans."""
+"""A network with one head for everything as parts that predict whole scans."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from torch import Tensor
 
-from baselines.classes import Channels, ClassSpace
+from baselines.classes import Channels
 from baselines.unet import UNet
 from clnet.infer.predict import PartNetwork, predict_parts
 from clnet.learn.losses import marginal_log_probability
@@ -20,28 +20,32 @@ from clnet.units import key_of
 Outputs = Sequence[tuple[Label, Channels]]
 
 
-def parts_of(space: ClassSpace, identity: str, shop: Workshop, dataset: str | None = None) -> list[Part]:
-    """The softmax, and a part for every structure that has others inside. dataset: the only one that they are scored on."""
+def scored_on(dataset: str, outputs: Mapping[str, Outputs]) -> dict[str, Outputs]:
+    """Outputs that are to be scored on one dataset alone; their parts are called NAME@DATASET."""
+    return {f"{name}@{dataset}": own for name, own in outputs.items()}
+
+
+def parts_of(outputs: Mapping[str, Outputs], identity: str, shop: Workshop) -> list[Part]:
+    """A part for each of the outputs. identity: of the network."""
     how, parts = key_of({name: shop.settings["method"][name] for name in ("windows", "intensity")}), []
-    suffix, datasets = ("", None) if dataset is None else (f"@{dataset}", frozenset([dataset]))
-    for name, own in space.outputs().items():
-        labels = tuple(label for label, _ in own)
-        parts.append(Part(name + suffix, labels, key_of([identity, name, labels, how]), datasets=datasets))
+    for name, own in outputs.items():
+        labels, dataset = tuple(label for label, _ in own), name.partition("@")[2]
+        parts.append(Part(name, labels, key_of([identity, name, labels, how]), datasets=frozenset([dataset]) if dataset else None))
     return parts
 
 
 def predictor_of(
-    network: UNet, space: ClassSpace, parts: Sequence[Part], shop: Workshop,
+    network: UNet, outputs: Mapping[str, Outputs], parts: Sequence[Part], shop: Workshop,
     probabilities: Callable[[Tensor, Outputs], Tensor] | None = None,
 ) -> Predictor:  # fmt: skip
     """What predicts `parts` of a scan, by one pass of the network a window. probabilities: see `softmax_probabilities`, the default."""
     network = with_fast_layout(network, shop.device).eval().requires_grad_(False)
-    outputs, probabilities = space.outputs(), probabilities or softmax_probabilities
+    probabilities = probabilities or softmax_probabilities
 
     def logits(image: Tensor) -> Tensor:
         return network(image).logits[0]
 
-    networks = [PartNetwork(part, partial(probabilities, own=outputs[part.name.partition("@")[0]])) for part in parts]
+    networks = [PartNetwork(part, partial(probabilities, own=outputs[part.name])) for part in parts]
     shop.trainer.use_threads()
     return partial(predict_parts, encoder=logits, networks=networks, windows=shop.windows, intensity=shop.intensity, device=shop.device)
 

@@ -68,14 +68,15 @@ class SigmoidSpace:
                 found[f"{dataset}/{number}"] = AnnotatedTarget(nested, shown, frozenset([dataset]), every=every)
         return found
 
-    def outputs(self) -> dict[str, Outputs]:
+    def outputs(self, dataset: str | None = None) -> dict[str, Outputs]:
         """What is predicted: name of the part -> labels, each with all heads for it. What contains other labels has a part of its own.
 
-        A union whose members are all told apart is not predicted: it is what its members are.
+        A union whose members are all told apart is not predicted: it is what its members are. dataset: by its own heads alone.
         """
         channels: dict[frozenset, list[int]] = {}
         for channel, head in enumerate(self.heads):
-            channels.setdefault(frozenset(head.structures), []).append(channel)
+            if dataset in (None, head.dataset):
+                channels.setdefault(frozenset(head.structures), []).append(channel)
         outer = [own for own in channels if any(self.contains(tuple(own), tuple(other)) for other in channels)]
         found: dict[str, list] = {}
         for own, group in channels.items():
@@ -122,7 +123,7 @@ class SigmoidMethod(Incremental):
 
     def predictor(self, parts: Sequence[Part]) -> Predictor:
         """What predicts `parts` of a scan; it has loaded the weights."""
-        return predictor_of(self.loaded(self.learned), self.learned.space, parts, self.shop, sigmoid_probabilities)
+        return predictor_of(self.loaded(self.learned), self.outputs, parts, self.shop, sigmoid_probabilities)
 
     def _owner(self, dataset: str) -> str:
         return dataset if self.heads_by_dataset else ""

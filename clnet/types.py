@@ -103,6 +103,10 @@ class Part:
     nested: bool = False
     datasets: frozenset[str] | None = None
 
+    def title(self, label: Label) -> str:
+        """Name of a label in files that hold those of all parts: `Liver`, or `Liver@FLARE22` of a part for one dataset alone."""
+        return "@".join([label.name, *sorted(self.datasets or ())])
+
     def mask(self, label_map: np.ndarray, structures: Iterable[str]) -> np.ndarray | None:
         """Voxels of the union of `structures` in this part's label map; None where the part cannot tell that union apart.
 

@@ -17,8 +17,8 @@ SETS_FILE, NOTE_FILE = "sets.json", "note.txt"
 
 
 class MaskFolder:
-    """Fills NAME_masks: STRUCTURE.nii.gz (0 and 1) for each structure found, SET.set.nii.gz for each exclusive set, and sets.json with
-    set -> value -> structure. The folder appears when it is complete."""
+    """Fills NAME_masks: STRUCTURE.nii.gz (0 and 1) for each structure found, by its `Part.title`, SET.set.nii.gz for each exclusive set,
+    and sets.json with set -> value -> structure. The folder appears when it is complete."""
 
     def __init__(self, scan: Scan, geometry: Geometry):
         self.scan, self.geometry = scan, geometry
@@ -31,7 +31,7 @@ class MaskFolder:
         for label in part.labels:
             mask = part.mask(label_map, label.structures)
             if mask.any():
-                self._write(f"{label.name}.nii.gz", mask.astype(np.uint8))
+                self._write(f"{part.title(label)}.nii.gz", mask.astype(np.uint8))
 
     def finish(self, merged: MergedScan, note: str) -> None:
         """Write the exclusive sets and publish the folder; note: as in the header of the label map, of which scan and model it is."""

@@ -13,7 +13,7 @@ from clnet.types import Part
 class CombinedLabelMap:
     """Takes the parts' label maps one by one, in any order, and holds the combined one in `values`, (z, y, x) uint8 or uint16.
 
-    parts: all that will come; their labels are numbered from 1 in this order, `names` gives value -> label name.
+    parts: all that will come; their labels are numbered from 1 in this order, `names` gives value -> name.
     on_top: structures that are kept over all others whatever their size: lesions, which may outgrow the organ around them.
 
     Otherwise the label with fewer predicted voxels in this scan wins a voxel that several claim, also among the labels of a nested
@@ -55,8 +55,8 @@ class CombinedLabelMap:
 
 
 def numbered(parts: Sequence[Part]) -> dict[int, str]:
-    """Value in the combined label map -> label name, from 1, in the order of the parts and of their labels."""
-    return dict(enumerate((label.name for part in parts for label in part.labels), start=1))
+    """Value in the combined label map -> name (`Part.title`), from 1, in the order of the parts and of their labels."""
+    return dict(enumerate((part.title(label) for part in parts for label in part.labels), start=1))
 
 
 def _labels_in(value: int, part: Part) -> list[int]:

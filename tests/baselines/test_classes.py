@@ -134,6 +134,16 @@ def test_one_part_knows_each_public_label(public, space):
         assert sorted(known) == sorted(label.name for label in spec.labels), spec.name
 
 
+def test_a_datasets_own_heads_know_each_of_its_public_labels(public):
+    space = SigmoidSpace()
+    for spec in public:
+        space = space.grown(spec.labels, spec.name)
+    for spec in public:
+        parts = [Part(name, tuple(label for label, _ in own), name) for name, own in space.outputs(spec.name).items()]
+        known = [label.name for part in parts for label in known_labels(part, spec)]
+        assert sorted(known) == sorted(label.name for label in spec.labels), spec.name
+
+
 @pytest.mark.parametrize("order", [(BODY, CHEST), (CHEST, BODY)])
 def test_every_label_of_every_dataset_has_a_part_that_knows_it(order):
     space = ClassSpace()

@@ -15,7 +15,7 @@ from clnet.errors import UsageError
 from clnet.types import Label
 
 OWN = {"backbone": "unet", "backbones": {"unet": UNetBackbone, "swin_unetr": partial(SwinBackbone, feature_size=12)},
-       "embedding": "text", "hidden": 16, "pseudo_labels": "hard"}  # fmt: skip
+       "embedding": "text", "hidden": 16, "pseudo_labels": "hard", "relabelled": "truth"}  # fmt: skip
 
 
 def volume(*rows) -> torch.Tensor:
@@ -42,26 +42,53 @@ def test_no_nan_without_foreground_or_background_or_new_classes(value, valid):
 
 TARGET = volume([True, True, True, False], [True, True, True, True], [True, False, False, False])  # two old classes, a new one
 TEACHER = volume([0.9, 0.9, 0.2, 0.2], [0.7, 0.3, 0.7, 0.3]).logit()
+EXCLUSIVE = torch.tensor([[False, False], [False, False], [True, False]])  # the second old class contains the two others
 
 
 def test_hard_pseudo_labels_by_hand():
     """The new class takes its voxel from the first old one, not from the second, which contains it; labels of old ones count nothing."""
-    target, valid = with_pseudo_labels(TARGET, torch.tensor([[False, True, True]]), TEACHER, torch.tensor([[True, False]]), soft=False)
+    target, valid = with_pseudo_labels(TARGET, torch.tensor([[False, True, True]]), TEACHER, EXCLUSIVE, soft=False, truth=False)
     assert target[0, :, :, 0, 0].tolist() == [[False, True, False, False], [True, False, True, False], [True, False, False, False]]
     assert valid.tolist() == [[True, True, True]]
 
 
 def test_soft_pseudo_labels_by_hand_and_new_classes_that_a_case_does_not_annotate():
-    target, valid = with_pseudo_labels(TARGET, torch.tensor([[True, True, False]]), TEACHER, torch.tensor([[True, False]]), soft=True)
+    target, valid = with_pseudo_labels(TARGET, torch.tensor([[True, True, False]]), TEACHER, EXCLUSIVE, soft=True, truth=False)
     assert target[0, 0, :, 0, 0].tolist() == pytest.approx([0.9, 0.9, 0.2, 0.2]) and valid.tolist() == [[True, True, False]]
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_old_classes_that_the_dataset_labels_by_hand(soft):
+    """The first old class is as labelled, its voxel of the new class too; the second one, which is not labelled, as the network before
+    sees it, but not where the first one is labelled, if that excludes it."""
+    valid = torch.tensor([[True, False, True]])
+    for exclusive, kept in ((EXCLUSIVE, [0.7, 0.3, 0.7, 0.3]), (EXCLUSIVE | torch.tensor([[False, True]]), [0, 0, 0, 0.3])):
+        target, known = with_pseudo_labels(TARGET, valid, TEACHER, exclusive, soft=soft, truth=True)
+        assert known.tolist() == [[True, True, True]] and target[0, 0].flatten().tolist() == [1, 1, 1, 0]
+        assert target[0, 1].flatten().tolist() == pytest.approx(kept if soft else [value > 0.5 for value in kept])
+
+
+@pytest.mark.parametrize("relabelled, learns", [("truth", True), ("pseudo", False)])
+def test_a_dataset_that_brings_no_class_teaches_by_its_labels(baseline, tasks, relabelled, learns):
+    """Whether the loss depends on what the dataset labels."""
+    method = baseline(CSCLIP, **{**OWN, "relabelled": relabelled})
+    method.learn(tasks[0])
+    given = method.curriculum([tasks[0]], method.learned.space, method.learned)
+    targets = method.targets(given)
+    (key,) = targets
+    network = method.loaded(method.learned).eval()
+    seen, loss = network(torch.randn(1, 1, 8, 8, 8)), method.objective(given, targets, {})
+    empty, full = (torch.full((1, 2, 8, 8, 8), value) for value in (False, True))
+    losses = [loss(seen, seen, {f"target/{key}": mask, f"valid/{key}": torch.tensor([True])}, 0.0) for mask in (empty, full)]
+    assert bool(losses[0] != losses[1]) == learns
 
 
 def test_what_contains_the_other_is_not_exclusive():
     """Old: heart, appendage (which lies in it), aorta; new: its arch, and the liver."""
     body = (Label("Heart", ("Heart",), (2, 3)), Label("LAA", ("LAA",), (3,)), Label("A_Aorta", ("A_Aorta_Arch", "A_Aorta_Ascending"), (4,)))
     space = SigmoidSpace().grown(body).grown((Label("Arch", ("A_Aorta_Arch",), (1,)), Label("Liver", ("Liver",), (2,))))
-    assert exclusive_of(space, 3).tolist() == [[True, True, False], [True, True, True]]
-    assert exclusive_of(space, 1).tolist() == [[False], [True], [True], [True]], "the appendage takes nothing from the heart"
+    assert exclusive_of(space, 3)[3:].tolist() == [[True, True, False], [True, True, True]]
+    assert exclusive_of(space, 1).tolist() == [[False], [False], [True], [True], [True]], "the appendage takes nothing from the heart"
 
 
 @pytest.fixture
@@ -105,7 +132,7 @@ def test_footprint_counts_the_generators(baseline, tasks):
     assert method.footprint().nominal_parameters_m == pytest.approx(31.3 + 2 * one / 1e6)
 
 
-@pytest.mark.parametrize("name", ["backbone", "embedding", "pseudo_labels"])
+@pytest.mark.parametrize("name", ["backbone", "embedding", "pseudo_labels", "relabelled"])
 def test_unknown_words_are_refused(baseline, name):
     with pytest.raises(UsageError, match=name):
         baseline(CSCLIP, **{**OWN, name: "other"})

@@ -27,8 +27,9 @@ ONE_NETWORK = {
     "finetune": partial(Finetune), "lwf": partial(LwF, distillation_weight=100.0),
     "ilt": partial(ILT, distillation_weight=100.0, feature_weight=100.0), "mib": partial(MiB, distillation_weight=10.0),
     "plop": partial(PLOP, pod_factor=1e-3, logits_factor=5e-4, scales=(1, 2), pooled_axes=1, threshold_batches=2),
-    "multitalent": partial(MultiTalent),
-    "csclip": partial(CSCLIP, backbone="unet", backbones={"unet": UNetBackbone}, embedding="text", hidden=16, pseudo_labels="hard"),
+    "multitalent": partial(MultiTalent, merged=False),
+    "csclip": partial(CSCLIP, backbone="unet", backbones={"unet": UNetBackbone}, embedding="text", hidden=16, pseudo_labels="hard",
+                      relabelled="truth"),
 }  # fmt: skip
 
 
@@ -214,5 +215,5 @@ def test_a_network_is_known_by_the_methods_own_settings(baseline, tasks, name):
 def test_predictions_are_known_by_the_methods_own_settings(baseline, tasks, name):
     methods = [baseline(Finetune, plain={name: value}) for value in (1, 2)]
     space = methods[0].curriculum(tasks[:1], methods[0].no_classes).space
-    first, second = (parts_of(space, "one network", method.shop)[0].identity for method in methods)
+    first, second = (parts_of(space.outputs(), "one network", method.shop)[0].identity for method in methods)
     assert first != second

@@ -58,6 +58,13 @@ def test_distillation_leaves_out_what_is_labelled_again():
     assert float(loss) == pytest.approx(-(0.5 * math.log(0.7) + 0.25 * math.log(0.3)))
 
 
+def test_a_split_that_the_dataset_does_not_make_is_not_held():
+    """It labels class 1 and 2 as one: what they share between them counts nothing, as eq. 15 has it."""
+    swapped = (0.4, 0.2, 0.3, 0.1)
+    one, other = (unbiased_distillation(voxels(given), voxels(TEACHER), old={1, 2}, current={1, 2, 3}) for given in (PROBABILITY, swapped))
+    assert float(one) == pytest.approx(float(other))
+
+
 def test_distillation_without_new_classes():
     loss = unbiased_distillation(voxels(TEACHER), voxels(TEACHER), old={1, 2}, current=set())
     assert float(loss) == pytest.approx(-(0.5 * math.log(0.5) + 0.5 * math.log(0.25)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+from baselines.method import LearnedNetwork
 from baselines.multitalent import MultiTalent, multitalent_loss
 
 
@@ -55,7 +57,7 @@ def test_no_nan_without_foreground_or_background(filled):
 
 
 def test_datasets_are_drawn_by_the_root_of_their_size(baseline, tasks):
-    method = baseline(MultiTalent)
+    method = baseline(MultiTalent, merged=False)
     given = method.curriculum(tasks[:2], method.no_classes)
     weights = method.dataset_weights(given)
     assert weights == {"first": 3**0.5, "second": 3**0.5}
@@ -63,7 +65,7 @@ def test_datasets_are_drawn_by_the_root_of_their_size(baseline, tasks):
 
 
 def test_heads_of_earlier_datasets_get_no_gradient(baseline, tasks):
-    method = baseline(MultiTalent)
+    method = baseline(MultiTalent, merged=False)
     given = method.curriculum([tasks[1]], method.curriculum([tasks[0]], method.no_classes).space)
     targets = method.targets(given)
     (key,) = targets
@@ -73,3 +75,16 @@ def test_heads_of_earlier_datasets_get_no_gradient(baseline, tasks):
     student.logits = [logits]
     method.objective(given, targets, {})(student, None, batch, 0.0).backward()
     assert logits.grad[:, :2].abs().sum() == 0 and (logits.grad[:, 2:] > 0).all()
+
+
+def test_each_dataset_is_scored_by_its_own_heads(baseline, tasks):
+    """The left kidney has a head in two datasets: channels 1 and 2, or the mean of both."""
+    method = baseline(MultiTalent, merged=False)
+    method.learned = LearnedNetwork(Path("none"), "network", method.curriculum(tasks[:2], method.no_classes).space)
+    found = {part.name: ([label.name for label in part.labels], part.datasets) for part in method.parts()}
+    assert found == {"all@first": (["Liver", "Kidney_L"], {"first"}), "all@second": (["Kidney_L", "Kidney_R", "Kidney_Lesion"], {"second"})}
+    assert [channels for _, channels in method.outputs["all@second"]] == [(2,), (3,), (4,)]
+    merged = baseline(MultiTalent, merged=True)
+    merged.learned = method.learned
+    (part,) = merged.parts()
+    assert part.datasets is None and [channels for _, channels in merged.outputs["all"]] == [(0,), (1, 2), (3,), (4,)]

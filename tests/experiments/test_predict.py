@@ -17,10 +17,12 @@ from clnet.learn.progress import RunProgress
 from clnet.model.sparse import save_sparse
 from clnet.model.support import Route
 from clnet.model.weights import save_weights
-from clnet.types import Label, Part
+from clnet.types import Geometry, Label, Part
 from clnet.units import UnitStore
+from experiments.maskfolder import MaskFolder
 from experiments.pipeline import made, method_of
 from experiments.predict import predict_folder
+from experiments.scans import Scan
 
 DECODERS = ("Liver", "Larynx", "Kidney_Lesion", "Extra")
 SPACING_XYZ, ORIGIN = (1.7, 2.3, 4.1), (-21.5, 13.25, 107.0)
@@ -217,6 +219,23 @@ def test_smaller_structures_and_lesions_win_in_any_order():
                 combined.add(part, maps[part.name])
             assert combined.values.ravel().tolist() == expected
     assert combined.found() == ["Big", "Outer", "Inner"]
+
+
+SPECIALISTS = [Part(f"all@{dataset}", (Label("Liver", ("Liver",)),), dataset, datasets=frozenset([dataset])) for dataset in ("A", "B")]
+
+
+def test_labels_of_specialists_have_their_dataset_in_their_name():
+    assert numbered(SPECIALISTS) == {1: "Liver@A", 2: "Liver@B"}
+
+
+def test_each_specialist_has_a_mask_of_its_own(tmp_path):
+    image = write(tmp_path / "in", "a.nii.gz", sitk.GetImageFromArray(np.zeros((1, 1, 10), np.int16)))
+    one = Scan("a", image, tmp_path / "a.nii.gz")
+    masks = MaskFolder(one, Geometry((1, 1, 10), (1.0,) * 3, (0.0,) * 3, tuple(np.eye(3).ravel())))
+    for part, mask in zip(SPECIALISTS, boxes(3, 6), strict=True):
+        masks.add(part, mask.astype(np.uint8))
+    found = {path.name: int(sitk.GetArrayFromImage(sitk.ReadImage(str(path))).sum()) for path in masks.building.iterdir()}
+    assert found == {"Liver@A.nii.gz": 3, "Liver@B.nii.gz": 6}
 
 
 def test_more_than_255_structures_take_16_bits():
