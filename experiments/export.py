@@ -69,7 +69,8 @@ def _card(run: Path, cfg: Mapping, method) -> str:
     lines = []
     for part in method.parts():
         own = {label.name for label in part.labels}
-        values = [row["dsc"] for row in scores if row["stage"] == stage and row["structure"] in own and row["dsc"] is not None]
+        values = [row["dsc"] for row in scores if row["stage"] == stage and row["structure"] in own and row["dsc"] is not None
+                  and (part.datasets is None or row["dataset"] in part.datasets)]  # fmt: skip
         mean = f"{sum(values) / len(values):.3f}" if values else ""
         lines.append(f"| {part.name} | {', '.join(label.name for label in part.labels)} | {mean} |")
     sources = [f"- {spec['name']}: {spec['licence']}" for spec in (cfg["data"]["datasets"][slot] for slot in cfg["order"]["steps"])]
