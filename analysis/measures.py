@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from analysis import pruning
@@ -13,6 +14,7 @@ from analysis.retention import forgetting_by_group
 
 LAST, LEARNED = "last", "learned"
 Filter = Mapping[str, object]  # column -> the value, or the list of values, that rows must have (`where`) or must not (`without`)
+CLOSE = 0.01  # numbers that differ by less are the same: a rate of 95 % is 95.0001 in whole weights
 
 
 def score(run: Run, value: str = "dsc", dataset: str | None = None, stage: str | None = None, step: str | int = LAST,
@@ -61,8 +63,14 @@ def table(run: Run, name: str, column: str, aggregate: str, step: str | int = LA
 def _rows(rows: pd.DataFrame, where: Filter | None, without: Filter | None) -> pd.DataFrame:
     for wanted, conditions in ((True, where), (False, without)):
         for column, values in (conditions or {}).items():
-            rows = rows[rows[column].isin(values if isinstance(values, list) else [values]) == wanted]
+            rows = rows[_is_one_of(rows[column], values if isinstance(values, list) else [values]) == wanted]
     return rows
+
+
+def _is_one_of(column: pd.Series, values: list) -> pd.Series:
+    if not pd.api.types.is_float_dtype(column):
+        return column.isin(values)
+    return pd.Series(np.isclose(column.to_numpy()[:, None], np.array(values, float), rtol=0, atol=CLOSE).any(axis=1), column.index)
 
 
 MEASURES: dict[str, Callable[..., float]] = {function.__name__: function for function in

@@ -24,7 +24,7 @@ def run() -> Run:
     scores = pd.DataFrame(ROWS, columns=["step", "dataset", "case", "structure", "stage", "dsc", "status"])
     scores = scores.assign(trained_on=scores["step"].map({0: "A", 1: "B"}), asd_mm=10 * (1 - scores["dsc"]), hd95_mm=math.nan, nsd=math.nan)
     decoders = pd.DataFrame([(0, "X", "x", True, 0.0), (0, "Y", "y", True, 0.0), (1, "X", "x", True, 90.0), (1, "Y", "y", False, 95.0),
-                             (1, "Z", "z", True, 95.0)], columns=["step", "decoder", "structures", "updated", "pruning_rate_percent"])
+                             (1, "Z", "z", True, 95.0002)], columns=["step", "decoder", "structures", "updated", "pruning_rate_percent"])
     footprint = pd.DataFrame([{"step": 1, "parameters": 3e6, "nonzero_parameters": 1e6, "nominal_share_sum": 0.2,
                                "nominal_parameters_m": 18.0}])
     merging = pd.DataFrame([(0, "x", "X", 900, 0, 5), (1, "x", "X", 100, 90, 7), (1, "y", "Y", 300, 290, 0)],
@@ -58,7 +58,7 @@ def test_forgetting_of_each_group(run):
 
 
 def test_sizes_and_sums(run):
-    assert size(run, "mean_pruning_rate_percent") == pytest.approx(280 / 3) and size(run, "nonzero_parameters_m") == 1.0
+    assert size(run, "mean_pruning_rate_percent") == pytest.approx(280 / 3, abs=1e-3) and size(run, "nonzero_parameters_m") == 1.0
     assert true_voxels_lost_percent(run) == pytest.approx(5.0)
     assert table(run, "merging", "false_outside_before", "sum") == 7 and table(run, "merging", "false_outside_before", "sum", step=0) == 5
     assert table(run, "decoders", "decoder", "count", where={"pruning_rate_percent": 95}) == 2
