@@ -19,7 +19,7 @@ from analysis.render import Table, number
 from clnet.errors import DataError
 
 REPORT = "report/report.html"
-FILES = ("config.yaml", "manifest.json", "scores.csv", "decoders.csv", "footprint.csv", "merging.csv")
+FILES = ("config.yaml", "manifest.json", "scores.csv", "decoders.csv", "footprint.csv", "merging.csv", "weights.csv")
 FINISHED = "finished"
 
 
