@@ -54,7 +54,8 @@ def make(groups: Sequence[Group]) -> Made:
         return Made(missing=(f"{first.dataset}, case {first.case}: no structure with a reference.", *problems))
     caption = (f"Methods on one test case ({first.dataset}, {first.case}); each row the axial slice in which all methods together have "
                f"most wrong voxels, with the DSC of the whole structure. {_choice(names)}{views.stand_in(found[0].run)}")  # fmt: skip
-    return Made(pictures=(Picture(figure(entries, names), "figure7", caption),), missing=tuple(problems))
+    shown = tuple(entry.name for entry in entries)
+    return Made(pictures=(Picture(figure(entries, names), "figure7", caption),), missing=tuple(problems), runs=shown)
 
 
 def together(found: Sequence[views.Shown]) -> list[Entry]:

@@ -141,6 +141,7 @@ def test_figure7_marks_errors_on_a_shared_case(groups_of, overlaps):
     assert {(entry.view.dataset, entry.view.case) for entry in entries} == {("phantom_abdomen", "b")}
     assert figure7.structures(entries) == ["Liver"]
     made = figure7.make(runs)
+    assert made.runs == tuple(entry.name for entry in entries), "its title wraps names, so the page cannot find them there"
     (picture,) = made.pictures
     assert not overlaps(picture.figure) and texts(picture.figure) == {"Liver", "reference", "one", "two", "DSC 1.00", "DSC 0.86"}
     counts = [[int((image.get_array()[..., 3] > 0).sum()) for image in axis.images[1:]] for axis in picture.figure.axes]
