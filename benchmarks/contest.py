@@ -61,3 +61,10 @@ def alternate(sides: Mapping[str, Callable[[], object]], repeats: int) -> Times:
 def speedup(times: Times, ours: str, rival: str) -> float:
     """How many times as fast `ours` is as `rival`: the median over rounds of the two neighbouring turns' ratio."""
     return median(slow / fast for fast, slow in zip(times[ours], times[rival], strict=True))
+
+
+def agreement(what: str, apart: float, at_most: float) -> str:
+    """How far apart the sides' results are, in words. Raises AssertionError where that is more than allowed: a ratio would mean nothing."""
+    if not apart <= at_most:
+        raise AssertionError(f"the sides differ in {what}: found {apart:.3g}, expected at most {at_most:g}")
+    return f"{what}: {'equal' if apart == 0 else f'within {apart:.0e}'}"

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from benchmarks.__main__ import main, modules
-from benchmarks.contest import Result, alternate, speedup
+from benchmarks.contest import Result, agreement, alternate, speedup
 from benchmarks.table import machine, page, table
 
 FASTER = Result("P0", "a|b", "new", "old", 3.0, 2.5, True, "bits", "why", 0.1, 0.3)
@@ -33,6 +33,13 @@ def test_the_ratio_is_taken_round_by_round():
                                                       (math.nan, True, False), (math.inf, True, False)])  # fmt: skip
 def test_goals(ratio, higher, met):
     assert Result("P0", "", "", "", ratio, 2.5, higher, "").met is met
+
+
+@pytest.mark.parametrize("apart", [1e-8, math.nan])
+def test_sides_that_differ_are_an_error(apart):
+    with pytest.raises(AssertionError, match="labels"):
+        agreement("labels", apart, 1e-9)
+    assert agreement("labels", 0.0, 0.0) == "labels: equal" and agreement("labels", 2e-16, 1e-9) == "labels: within 2e-16"
 
 
 def test_the_table_has_a_row_a_result_and_its_note():
