@@ -9,9 +9,8 @@ from torch import Tensor
 
 from baselines.classes import Channels
 from baselines.unet import UNet
-from clnet.infer.predict import PartNetwork, predict_parts
+from clnet.infer.predict import PartNetwork, ScanPredictor
 from clnet.learn.losses import marginal_log_probability
-from clnet.learn.predictor import Predictor
 from clnet.learn.workshop import Workshop
 from clnet.model.block import with_fast_layout
 from clnet.types import Label, Part
@@ -37,7 +36,7 @@ def parts_of(outputs: Mapping[str, Outputs], identity: str, shop: Workshop) -> l
 def predictor_of(
     network: UNet, outputs: Mapping[str, Outputs], parts: Sequence[Part], shop: Workshop,
     probabilities: Callable[[Tensor, Outputs], Tensor] | None = None,
-) -> Predictor:  # fmt: skip
+) -> ScanPredictor:  # fmt: skip
     """What predicts `parts` of a scan, by one pass of the network a window. probabilities: see `softmax_probabilities`, the default."""
     network = with_fast_layout(network, shop.device).eval().requires_grad_(False)
     probabilities = probabilities or softmax_probabilities
@@ -47,7 +46,7 @@ def predictor_of(
 
     networks = [PartNetwork(part, partial(probabilities, own=outputs[part.name])) for part in parts]
     shop.trainer.use_threads()
-    return partial(predict_parts, encoder=logits, networks=networks, windows=shop.windows, intensity=shop.intensity, device=shop.device)
+    return ScanPredictor(logits, networks, shop.windows, shop.intensity, shop.device)
 
 
 def softmax_probabilities(logits: Tensor, own: Outputs) -> Tensor:

@@ -16,8 +16,8 @@ from clnet.data.integrity import file_faults
 from clnet.data.writer import note_of, write_labels
 from clnet.errors import DataError, UsageError
 from clnet.infer.combine import CombinedLabelMap, numbered
+from clnet.infer.mergedscan import Anywhere, ScanMerging
 from clnet.infer.merging import MergingRules
-from clnet.infer.scanmerger import Anywhere, ScanMerging
 from clnet.learn.progress import RunProgress
 from clnet.units import UnitStore, key_of
 from experiments import runfolder

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-import numpy as np
 from torch import Tensor
 
-from clnet.data.store import PreparedCase
-from clnet.infer.predict import PartNetwork, predict_parts
+from clnet.infer.predict import PartNetwork, ScanPredictor
 from clnet.learn.archive import Archive, LearnedDecoder
 from clnet.learn.target import probabilities
 from clnet.learn.workshop import Workshop
@@ -17,8 +15,6 @@ from clnet.model.block import with_fast_layout
 from clnet.model.support import Pass, for_inference
 from clnet.types import Part
 from clnet.units import key_of
-
-Predictor = Callable[[PreparedCase], Iterator[tuple[Part, np.ndarray, np.ndarray]]]
 
 
 def parts_of(shop: Workshop, learned: Mapping[str, LearnedDecoder]) -> list[Part]:
@@ -30,8 +26,8 @@ def parts_of(shop: Workshop, learned: Mapping[str, LearnedDecoder]) -> list[Part
     ]
 
 
-def predictor_of(shop: Workshop, archive: Archive, learned: Mapping[str, LearnedDecoder], parts: Sequence[Part]) -> Predictor:
-    """Load the weights of `parts` and of what they depend on, once; see `predict_parts` for what the result does."""
+def predictor_of(shop: Workshop, archive: Archive, learned: Mapping[str, LearnedDecoder], parts: Sequence[Part]) -> ScanPredictor:
+    """Load the weights of `parts` and of what they depend on, once."""
     states = {part.name: learned[part.name] for part in parts}
     paths = archive.paths([], [state.identity for state in states.values()])
     paths = for_inference(paths, partial(with_fast_layout, device=shop.device))
@@ -44,4 +40,4 @@ def predictor_of(shop: Workshop, archive: Archive, learned: Mapping[str, Learned
 
     networks = [PartNetwork(part, partial(ended, state=states[part.name])) for part in parts]
     shop.trainer.use_threads()
-    return partial(predict_parts, encoder=begin, networks=networks, windows=shop.windows, intensity=shop.intensity, device=shop.device)
+    return ScanPredictor(begin, networks, shop.windows, shop.intensity, shop.device)
