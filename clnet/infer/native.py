@@ -89,7 +89,7 @@ class NativeClaims:
             probability = torch.cat((self.kept, probability), dim=1)
         if end > done:
             along_z = grid.weights[0][done:end, first:stop].to(probability)
-            probability_z = torch.einsum("nz,czyx->cnyx", along_z, probability)
+            probability_z = probability if _same(along_z) else torch.einsum("nz,czyx->cnyx", along_z, probability)
             rows = max(_VALUES // (len(probability) * len(grid.weights[1]) * len(grid.weights[2])), 1)
             pieces = (self._claim(done + at, probability_z[:, at : at + rows]) for at in range(0, end - done, rows))
             claims = [claim for claim in pieces if claim is not None]
@@ -121,9 +121,14 @@ class NativeClaims:
             source.append(slice(int(read[0]), int(read[-1]) + 1))
         y, x = (w[t, s].to(probability) for w, t, s in zip(grid.weights[1:], target, source, strict=True))
         box = probability[:, :, source[0], source[1]]
-        box = torch.einsum("ny,czyx->cznx", y, box)
-        box = torch.einsum("nx,czyx->czyn", x, box)
+        box = box if _same(y) else torch.einsum("ny,czyx->cznx", y, box)
+        box = box if _same(x) else torch.einsum("nx,czyx->czyn", x, box)
         labels, confidence = decide(box, self.nested)
         rows = slice(first, first + probability.shape[1])
         place = tuple(slice(b.start + start, b.stop + start) for b, start in zip((rows, *target), grid.start, strict=True))
         return Claim(place, labels.cpu().numpy(), confidence.cpu().numpy())
+
+
+def _same(weights: Tensor) -> bool:
+    """Whether an interpolation leaves everything as it is: the grids coincide on this axis."""
+    return weights.shape[0] == weights.shape[1] and bool((weights.diagonal() == 1).all())
