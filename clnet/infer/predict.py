@@ -11,6 +11,7 @@ from torch import Tensor
 
 from clnet.data.intensity import Intensity
 from clnet.data.store import PreparedCase
+from clnet.errors import UsageError
 from clnet.infer.native import Claim, NativeClaims, NativeGrid
 from clnet.infer.packed import Packed, PackedLabelMap
 from clnet.infer.passes import passes
@@ -18,14 +19,19 @@ from clnet.infer.window import Encoded, Probabilities, Windows, finished_slabs
 from clnet.types import Part
 
 Claims = Iterator[tuple[Part, list[Claim]]]
+PRECISIONS = {"32-true": None, "16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}  # as Lightning calls them
 
 
 @dataclass(frozen=True)
 class PartNetwork:
-    """A part and the function that turns the encoder's features into the probabilities of its labels."""
+    """A part and the function that turns the encoder's features into the probabilities of its labels.
+
+    place: among those that run on a window; the smaller, the earlier.
+    """
 
     part: Part
     probabilities: Probabilities
+    place: int = 0
 
     @property
     def channels(self) -> int:
@@ -38,7 +44,8 @@ class ScanPredictor:
     """Predicts parts of whole scans; one pass of the encoder a window serves all of them.
 
     sums_gib: for the sums of probabilities of windows that still overlap what comes; parts for which it does not suffice follow in
-    further passes over the scan, with the same results.
+    further passes over the scan, with the same results. precision: of the networks; probabilities and their sums have 32 bits always.
+    Raises UsageError for a precision that does not exist, or that the device has no use for.
     """
 
     encoder: Callable[[Tensor], Encoded]
@@ -47,6 +54,15 @@ class ScanPredictor:
     intensity: Intensity
     device: torch.device | str = "cpu"
     sums_gib: float = 2.0
+    precision: str = "32-true"
+
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise UsageError("no precision of predictions", where="trainer.prediction_precision", found=self.precision,
+                             expected=", ".join(PRECISIONS))  # fmt: skip
+        if PRECISIONS[self.precision] and torch.device(self.device).type != "cuda":
+            raise UsageError("predictions in mixed precision need a GPU", where="trainer.prediction_precision", found=self.precision,
+                             fix="trainer=gpu, or trainer.prediction_precision=32-true: few CPUs have such numbers")  # fmt: skip
 
     def __call__(
         self, case: PreparedCase, reach: Mapping[str, np.ndarray] | None = None
@@ -73,7 +89,7 @@ class ScanPredictor:
         `finished_slabs`). The claims of a slab are to be read before the next slab is asked for. Slices outside the case's crop do not
         come: nothing is predicted there.
         """
-        networks = {network.part.name: network for network in self.networks}
+        networks = {network.part.name: network for network in sorted(self.networks, key=lambda network: network.place)}
         channels = {name: network.channels for name, network in networks.items()}
         groups = passes(channels, case.shape_zyx, self.windows, reach or {}, self.sums_gib * 2**30)
         image_hu, waiting = case.image_hu(), {}
@@ -92,8 +108,8 @@ class ScanPredictor:
         native = {network.part.name: NativeClaims(grid, network.part.nested) for network in networks}
         slabs = finished_slabs(
             image_hu,
-            self.encoder,
-            {network.part.name: network.probabilities for network in networks},
+            self._cast(self.encoder),
+            {network.part.name: self._cast(network.probabilities) for network in networks},
             {network.part.name: network.channels for network in networks},
             {network.part.name: not network.part.nested for network in networks},
             self.windows,
@@ -103,12 +119,24 @@ class ScanPredictor:
         )
         for first, slab in slabs:
             low, high = grid.ready(first), grid.ready(first + slab.slices)
-            parts = (network.part for network in networks)
+            parts = (network.part for network in self.networks if network.part.name in native)
             claims = ((part, native[part.name].add(slab.get(part.name), slab.slices)) for part in parts)
             if high > low:
                 yield slice(low + grid.start[0], high + grid.start[0]), claims
             for _ in claims:  # each slab counts, whether anybody has read its claims or not
                 pass
+
+    def _cast(self, function: Callable) -> Callable:
+        """The function in the predictor's precision."""
+        dtype = PRECISIONS[self.precision]
+        if dtype is None:
+            return function
+
+        def cast(given):
+            with torch.autocast(torch.device(self.device).type, dtype):
+                return function(given)
+
+        return cast
 
     def _together(self, claims: Claims, waiting: Mapping[str, list[_Packed]]) -> Claims:
         """This pass's claims and those of earlier ones, in the order of all networks."""

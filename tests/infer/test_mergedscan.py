@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from clnet.data.intensity import Intensity
+from clnet.errors import UsageError
 from clnet.infer.mergedscan import MergedScan, ScanMerging
 from clnet.infer.merging import merging_rules
 from clnet.infer.native import Claim
@@ -53,7 +54,8 @@ def networks(parts, shown=None):
         logits = F.conv3d(encoded, weight, padding=1)
         return logits.sigmoid() if part.nested else logits.softmax(1)
 
-    return [PartNetwork(part, lambda encoded, part=part: probabilities(encoded, part)) for part in parts]
+    calls = [lambda encoded, part=part: probabilities(encoded, part) for part in parts]
+    return [PartNetwork(part, call, -place) for place, (part, call) in enumerate(zip(parts, calls, strict=True))]  # the last runs first
 
 
 def encoder(image):
@@ -130,3 +132,31 @@ def test_what_is_held_does_not_grow_with_the_parts():
     ((_, values),) = scan.sets()
     assert scan.nbytes < values.size and (values[:, 5:35] > 0).all() and not values[:, :5].any()
     assert sum(label_map for _, label_map in scan.parts()).max() == 1
+
+
+@pytest.mark.parametrize("precision,message", [("bf16-mixed", "need a GPU"), ("16-mixed", "need a GPU"), ("half", "no precision")])
+def test_mixed_precision_is_refused_on_a_cpu(precision, message):
+    with pytest.raises(UsageError, match=message):
+        ScanPredictor(encoder, networks(FIRST), WINDOWS, INTENSITY, precision=precision)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["16-mixed", "bf16-mixed"])
+def test_mixed_precision_on_a_gpu(precision):
+    """Networks compute in 16 bits, probabilities have 32; few labels of random networks change."""
+    seen = []
+
+    def watched(image):
+        made = encoder_on_gpu(image)
+        seen.append(made.dtype)
+        return made
+
+    def encoder_on_gpu(image):
+        return F.leaky_relu(F.conv3d(image, torch.ones((2, 1, 3, 3, 3), device=image.device), padding=1))
+
+    parts = [PartNetwork(FIRST[0], lambda encoded: torch.cat((encoded, -encoded), dim=1)[:, :2].softmax(1))]
+    found = [
+        [labels for _, labels, _ in ScanPredictor(watched, parts, WINDOWS, INTENSITY, "cuda", precision=which)(Scan())][0]
+        for which in ("32-true", precision)
+    ]
+    assert seen[0] == torch.float32 and seen[-1] in (torch.float16, torch.bfloat16) and (found[0] == found[1]).mean() > 0.98
