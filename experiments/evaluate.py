@@ -100,7 +100,7 @@ def predict_cases(
 ) -> None:  # fmt: skip
     """Label map and confidence of each part for each case, as `folder`/<case>/<part>.b2nd and <part>.confidence.b2nd.
 
-    reach: part -> slices of the prepared grid where its predictions are wanted (see `predict_parts`). Finished cases are kept.
+    reach: part -> slices of the prepared grid where its predictions are wanted (see `ScanPredictor.slabs`). Finished cases are kept.
     """
     predictor = method.predictor(parts)
     for number, case in enumerate(cases, start=1):
@@ -115,9 +115,9 @@ def predict_cases(
         progress.advance(title, 0.0, f"case {number}/{len(cases)}")
 
 
-def predicted(folder: Path, case: PreparedCase, name: str) -> np.ndarray:
-    """(z, y, x) uint8 that `predict_cases` left under a part's name, or under <part>.confidence."""
-    return load_array(folder / case.case / f"{name}.b2nd")[:]
+def predicted(folder: Path, case: PreparedCase, name: str, rows: slice = slice(None)) -> np.ndarray:
+    """(z, y, x) uint8 that `predict_cases` left under a part's name, or under <part>.confidence; of all slices, or of `rows`."""
+    return load_array(folder / case.case / f"{name}.b2nd")[rows]
 
 
 def scored_parts(snapshot: Snapshot, spec: DatasetSpec) -> list[tuple[Part, list[Label]]]:

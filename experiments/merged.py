@@ -13,11 +13,14 @@ import numpy as np
 
 from clnet.atomic import write_json
 from clnet.data.store import PreparedCase
+from clnet.infer.mergedscan import MergedScan
 from clnet.infer.merging import MergingRules
-from clnet.infer.scanmerger import MergedScan, ScanMerger
+from clnet.infer.native import Claim
 from clnet.types import Label, Part, Snapshot
 from experiments.evaluate import Evaluation, TestSet, predict_cases, predicted, scored_parts
 from experiments.region import LabelVolume, Region, common_box, reference_regions, score_regions
+
+_SLAB = 64  # slices at a time: what a chunk of the stored predictions has
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,20 @@ class Contest:
 
     def merged(self, case: PreparedCase, inside: Mapping[str, np.ndarray], rules: MergingRules) -> MergedScan:
         """A case's predictions after merging; inside: decoder -> (z,) bool on the native grid."""
-        predictions = ((part, self.before(case, part), predicted(self.folders[part.name], case, f"{part.name}.confidence"))
-                       for part in rules.lesions_first(self.parts))  # fmt: skip
-        return MergedScan(ScanMerger(rules, self.parts, inside, case.geometry.shape_zyx), self.parts, predictions)
+        slices, parts = case.geometry.shape_zyx[0], rules.lesions_first(self.parts)
+        slabs = [slice(first, min(first + _SLAB, slices)) for first in range(0, slices, _SLAB)]
+        return MergedScan(rules, self.parts, inside, case.geometry.shape_zyx, ((rows, self._claims(case, parts, rows)) for rows in slabs))
 
     def before(self, case: PreparedCase, part: Part) -> np.ndarray:
         """(z, y, x) label map of a part before merging."""
         return predicted(self.folders[part.name], case, part.name)
+
+    def _claims(self, case: PreparedCase, parts: Sequence[Part], rows: slice) -> Iterator[tuple[Part, list[Claim]]]:
+        box = (rows, *(slice(0, n) for n in case.geometry.shape_zyx[1:]))
+        for part in parts:
+            names = (part.name, f"{part.name}.confidence")
+            labels, confidence = (predicted(self.folders[part.name], case, name, rows) for name in names)
+            yield part, [Claim(box, labels, confidence)] if labels.any() else []
 
 
 class MergedEvaluation:
@@ -146,7 +156,7 @@ def merge_one_case(
                                      policy=policy)[label.name]  # fmt: skip
             scores.append(row)
             if reference:
-                counts = _counts(*masks, reference.mask(box), ~scan.merger.ranges[part.name][box[0]])
+                counts = _counts(*masks, reference.mask(box), ~scan.ranges[part.name][box[0]])
                 changes.append({"dataset": dataset, "case": case.case, "structure": label.name, "decoder": part.name, **counts})
     return scores, changes
 

@@ -16,8 +16,8 @@ from clnet.data.integrity import file_faults
 from clnet.data.writer import note_of, write_labels
 from clnet.errors import DataError, UsageError
 from clnet.infer.combine import CombinedLabelMap, numbered
+from clnet.infer.mergedscan import Anywhere, ScanMerging
 from clnet.infer.merging import MergingRules
-from clnet.infer.scanmerger import Anywhere, ScanMerging
 from clnet.learn.progress import RunProgress
 from clnet.units import UnitStore, key_of
 from experiments import runfolder
@@ -65,7 +65,7 @@ class TrainedModel:
 
     def __init__(self, run: Path, hardware: Mapping, progress: RunProgress, masks: bool = False):
         cfg = runfolder.load(run)
-        cfg["trainer"] = {**cfg["trainer"], **hardware, "precision": cfg["trainer"]["precision"]}
+        cfg["trainer"] = {**cfg["trainer"], "prediction_precision": "32-true", **hardware, "precision": cfg["trainer"]["precision"]}
         cfg["launcher"] = LOCAL
         cfg["data"] = {**cfg["data"], "make": None}  # descriptions of the datasets are enough; their files may be gone
         specs = datasets(cfg)

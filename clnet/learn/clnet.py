@@ -12,6 +12,7 @@ from clnet.anatomy.registry import Registry
 from clnet.data.augment import Augmentation
 from clnet.data.intensity import Intensity
 from clnet.errors import UsageError
+from clnet.infer.predict import ScanPredictor
 from clnet.infer.window import Windows
 from clnet.launch import Launcher
 from clnet.learn.archive import Archive, LearnedDecoder, LearnedEncoder
@@ -23,7 +24,7 @@ from clnet.learn.fit import TrainerSettings
 from clnet.learn.general import EncoderPlan
 from clnet.learn.partners import partner_cost
 from clnet.learn.plan import DecoderPlan, EncoderTuning, LotteryTicket, Supporting
-from clnet.learn.predictor import Predictor, parts_of, predictor_of
+from clnet.learn.predictor import parts_of, predictor_of
 from clnet.learn.probe import Probed, ProbePlan, probed
 from clnet.learn.progress import RunProgress
 from clnet.learn.size import decoder_rows, footprint
@@ -238,7 +239,7 @@ class CLNet:
         """One part per decoder."""
         return parts_of(self.shop, self.learned)
 
-    def predictor(self, parts: Sequence[Part]) -> Predictor:
+    def predictor(self, parts: Sequence[Part]) -> ScanPredictor:
         """What predicts `parts` of a scan; it has loaded their weights, and those of all that they depend on."""
         return predictor_of(self.shop, self.archive, self.learned, parts)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from clnet.data.store import save_array
+from clnet.infer.mergedscan import Anywhere
 from clnet.infer.merging import merging_rules
-from clnet.infer.scanmerger import Anywhere
 from clnet.types import Geometry, Label, Part
 from experiments.evaluate import score_one_case
 from experiments.merged import Contest, merge_one_case

@@ -156,13 +156,13 @@ def test_validation_scores_each_label_on_the_native_grid(bench, tiny, monkeypatc
         mask[6:12, :2, :2] = label == "Kidney_L"
         return mask
 
-    def predicted(case, *, networks, **_):
+    def predicted(predictor, case):
         label_map = np.zeros(native, np.uint8)
         label_map[4:8, :2, :2], label_map[0, 0, 5] = 1, 2
-        yield networks[0].part, label_map, label_map
+        yield predictor.networks[0].part, label_map, label_map
 
     monkeypatch.setattr(tiny.Case, "reference_mask", reference)
-    monkeypatch.setattr("clnet.learn.validate.predict_parts", predicted)
+    monkeypatch.setattr("clnet.infer.predict.ScanPredictor.__call__", predicted)
     values = validation_of(own.shop, own.archive, own.given, own.given.route)(own.archive.new_decoder(KIDNEY, own.given.route))
     assert values == [0.4] * len(own.shop.cases(own.given.tasks)[1]) and values
 
