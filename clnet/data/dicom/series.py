@@ -58,13 +58,8 @@ def find_series(files: Iterable[Path]) -> Found:
     """
     found, groups = Found(), {}
     for path in sorted(files):
-        if not is_dicom(path):
-            if path.suffix.lower() in (".dcm", ".ima"):
-                found.broken.append(DataError("not a DICOM file", where=path, found=f"{path.stat().st_size} bytes", expected="DICM at 128",
-                                              fix="export the series again as DICOM files (Part 10), or remove the file"))  # fmt: skip
-            continue
         try:
-            header = read_header(path)
+            header = _header_of(path)
         except DataError as error:
             found.broken.append(error)
             continue
@@ -75,6 +70,19 @@ def find_series(files: Iterable[Path]) -> Found:
     for own in (found.series, found.other):
         own.sort(key=lambda series: (series.folder, series.number is None, series.number, series.uid))
     return found
+
+
+def _header_of(path: Path) -> SliceHeader | None:
+    """None for what is no image and does not claim to be one. Raises DataError."""
+    try:
+        if is_dicom(path):
+            return read_header(path)
+    except OSError as error:
+        raise DataError("the file cannot be read", where=path, found=error.strerror, fix="make it readable, or remove it") from None
+    if path.suffix.lower() in (".dcm", ".ima"):
+        raise DataError("not a DICOM file", where=path, found=f"{path.stat().st_size} bytes", expected="DICM at byte 128",
+                        fix="export the series again as DICOM files (Part 10), or remove the file")
+    return None
 
 
 def _sort_in(found: Found, series: Series) -> None:
