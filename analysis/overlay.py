@@ -34,11 +34,13 @@ class _Panel:
     @property
     def size_mm(self) -> tuple[float, float]:
         """Height and width."""
-        return tuple((high - low) * mm for axis, ((low, high), mm) in enumerate(zip(self.plane.box, self.plane.view.spacing_mm, strict=True))
-                     if axis != self.plane.normal)  # fmt: skip
+        box, spacing = self.plane.box, self.plane.view.spacing_mm
+        return tuple((box[axis][1] - box[axis][0]) * spacing[axis] for axis in range(3) if axis != self.plane.normal)
 
 
-def draw(image_hu: np.ndarray, values: np.ndarray, spacing_mm: Sequence[float], names: Mapping[int, str], path: Path, note: str = "") -> None:
+def draw(
+    image_hu: np.ndarray, values: np.ndarray, spacing_mm: Sequence[float], names: Mapping[int, str], path: Path, note: str = ""
+) -> None:  # fmt: skip
     """Write a PNG: one coronal, one sagittal and three axial slices, chosen so that most structures are seen.
 
     image_hu, values: (z, y, x) in LPS, HU and label map; spacing_mm: z, y, x; names: value -> structure; note: kept in the file as its
@@ -128,7 +130,8 @@ def _draw_number(axis: Axes, panel: _Panel, mask: np.ndarray, value: int) -> Non
     if depth[row, column] < _NUMBER_SHARE * panel.size_mm[0]:
         return
     at = [(panel.plane.box[n][0] + place) * spacing[n] for n, place in ((columns, column), (rows, row))]
-    axis.text(*at, str(value), color="white", fontsize=6.5, ha="center", va="center", path_effects=[withStroke(linewidth=1.4, foreground="black")])
+    axis.text(*at, str(value), color="white", fontsize=6.5, ha="center", va="center",
+              path_effects=[withStroke(linewidth=1.4, foreground="black")])
 
 
 def _draw_legend(axis: Axes, shown: Sequence[int], names: Mapping[int, str], hidden: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from clnet.data.dicom.segmentation import is_segmentation_of, require_highdicom
 from experiments.maskfolder import noted
@@ -50,10 +50,9 @@ class Outputs:
 
 
 def note_in(picture: Path) -> str | None:
-    """The note that a picture was made with; None where it has none or is no picture."""
+    """The note that a picture was made with; None where it has none or is no whole PNG."""
     try:
         with Image.open(picture) as image:
-            image.verify()
-            return image.text.get(NOTE_KEY)
-    except (OSError, UnidentifiedImageError, AttributeError, SyntaxError):
+            return image.text.get(NOTE_KEY)  # reads all of it
+    except (OSError, AttributeError, SyntaxError):
         return None

@@ -163,7 +163,7 @@ def _listed(wanted: object) -> Sequence[object]:
 
 
 def _series_names(series: Sequence[Series], root: Path) -> list[str]:
-    """The folders between `root` and a series, joined; `root`'s own name in it itself. Where a folder holds several, their titles follow."""
+    """The folders from `root` to a series, joined; `root`'s own name in it itself. Where a folder holds several, their titles follow."""
     shared = Counter(one.folder for one in series)
     names = ["_".join(one.folder.relative_to(root).parts) or root.name for one in series]
     names = [f"{name}_{one.title}" if shared[one.folder] > 1 else name for name, one in zip(names, series, strict=True)]

@@ -35,12 +35,12 @@ def write_series(
     hu = phantom_hu() if hu is None else hu
     folder.mkdir(parents=True, exist_ok=True)
     study, series, frame = generate_uid(), generate_uid(), generate_uid()
-    normal, written = np.cross(*axes), []
+    normal, written, order = np.cross(*axes), [], np.random.default_rng(1).permutation(len(hu)).tolist()
     for index, plane in enumerate(hu):
         held = _slice(np.rint((plane - intercept) / slope).astype(np.int16))
         place = np.array(origin) + index * spacing[0] * normal
         values = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "FrameOfReferenceUID": frame, "SeriesNumber": number,
-                  "InstanceNumber": (index * 7) % len(hu) + 1, "ImagePositionPatient": [round(float(v), 6) for v in place],
+                  "InstanceNumber": order[index] + 1, "ImagePositionPatient": [round(float(v), 6) for v in place],
                   "ImageOrientationPatient": [round(float(v), 8) for v in np.ravel(axes)], "PixelSpacing": [spacing[1], spacing[2]],
                   "RescaleSlope": slope, "RescaleIntercept": intercept}  # fmt: skip
         for keyword, value in (values | attributes).items():
@@ -51,7 +51,7 @@ def write_series(
         if change is not None and change(index, held) is False:
             continue
         held.file_meta.MediaStorageSOPInstanceUID, held.file_meta.MediaStorageSOPClassUID = held.SOPInstanceUID, held.SOPClassUID
-        path = folder / f"{stem}{(index * 7) % len(hu):03d}.dcm"
+        path = folder / f"{stem}{order[index]:03d}.dcm"
         held.save_as(path, enforce_file_format=True)
         written.append(path)
     return written
@@ -64,8 +64,9 @@ def _slice(stored: np.ndarray) -> FileDataset:
     held = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     fixed = {
         "SOPClassUID": CTImageStorage, "SOPInstanceUID": generate_uid(), "Modality": "CT", "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-        "PatientName": PATIENT, "PatientID": PATIENT_ID, "PatientBirthDate": "19600101", "PatientSex": "O", "StudyID": "1", "StudyDate": "20200101",
-        "StudyTime": "120000", "AccessionNumber": "A1", "ReferringPhysicianName": "", "Manufacturer": "none", "SliceThickness": 0.1,
+        "PatientName": PATIENT, "PatientID": PATIENT_ID, "PatientBirthDate": "19600101", "PatientSex": "O", "StudyID": "1",
+        "StudyDate": "20200101", "StudyTime": "120000", "AccessionNumber": "A1",
+        "ReferringPhysicianName": "", "Manufacturer": "none", "SliceThickness": 0.1,
         "PatientPosition": "HFS", "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "Rows": stored.shape[0],
         "Columns": stored.shape[1], "BitsAllocated": 16, "BitsStored": 16, "HighBit": 15, "PixelRepresentation": 1,
     }  # fmt: skip

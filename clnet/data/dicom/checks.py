@@ -51,7 +51,8 @@ def image_faults(place: str, images: Sequence[SliceHeader]) -> list[DataError]:
     told("no position in space", lambda i: i.position_mm is None or i.orientation is None,
          lambda i: "ImagePositionPatient or ImageOrientationPatient is missing", "both in each image",
          "export the original series; secondary captures have no place in the patient")
-    told("no pixel spacing", lambda i: i.spacing_mm is None, lambda i: "PixelSpacing is missing", "mm between rows and between columns", AGAIN)
+    told("no pixel spacing", lambda i: i.spacing_mm is None, lambda i: "PixelSpacing is missing", "mm between rows and between columns",
+         AGAIN)
     told("no rescale slope or intercept", lambda i: i.slope is None or i.intercept is None,
          lambda i: f"slope {_said(i.slope)}, intercept {_said(i.intercept)}", "both in each image: without them values are no HU",
          "export the original series, or write the scanner's values into RescaleSlope and RescaleIntercept")
@@ -75,8 +76,8 @@ def common_faults(place: str, images: Sequence[SliceHeader]) -> list[DataError]:
                                     fix="move the images that do not belong to the scan out of the folder, or export one reconstruction"))
     low, high = PLAUSIBLE_SPACING_MM
     if not all(low <= mm <= high for mm in images[0].spacing_mm):
-        faults.append(DataError("implausible pixel spacing", where=place, found=f"{images[0].spacing_mm} mm", expected=f"{low:g}-{high:g} mm",
-                                fix=AGAIN))  # fmt: skip
+        faults.append(DataError("implausible pixel spacing", where=place, found=f"{images[0].spacing_mm} mm", fix=AGAIN,
+                                expected=f"{low:g}-{high:g} mm"))  # fmt: skip
     rows, columns = np.reshape(images[0].orientation, (2, 3))
     if not np.allclose([rows @ rows, columns @ columns, rows @ columns], [1, 1, 0], atol=1e-3):
         faults.append(DataError("rows and columns are not perpendicular unit vectors", where=place, found=images[0].orientation, fix=AGAIN,
@@ -104,7 +105,8 @@ def place_faults(place: str, positions_mm: np.ndarray, normal: np.ndarray) -> It
                         found="; ".join(f"{mm:g} mm {number} time(s)" for mm, number in common),
                         fix="export a reconstruction with even spacing, or resample the scan")
     elif not low <= usual <= high:
-        yield DataError("implausible distance between slices", where=place, found=f"{usual:g} mm", expected=f"{low:g}-{high:g} mm", fix=AGAIN)
+        yield DataError("implausible distance between slices", where=place, found=f"{usual:g} mm", fix=AGAIN,
+                        expected=f"{low:g}-{high:g} mm")
     sideways = positions_mm - positions_mm[0] - np.outer(along - along[0], normal)
     straight = np.outer((along - along[0]) / (along[-1] - along[0]), sideways[-1])
     tilt = float(np.degrees(np.arctan2(np.linalg.norm(sideways[-1]), along[-1] - along[0])))

@@ -78,7 +78,8 @@ def is_segmentation_of(path: Path, note: str) -> bool:
         return False
     try:
         with quiet():
-            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).get("SOPInstanceUID") == instance_of(note)
+            held = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        return held.get("SOPInstanceUID") == instance_of(note)
     except (pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError):
         return False
 

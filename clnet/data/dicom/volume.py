@@ -117,8 +117,8 @@ def _hounsfield(image: SliceHeader) -> np.ndarray:
             reason = next(iter(reversed(str(error).strip().splitlines())), "")
             raise DataError("the pixels cannot be decoded", where=image.path, found=reason, fix=AGAIN) from None
     if values.shape != (image.rows, image.columns):
-        raise DataError("the pixels are not those of the header", where=image.path, found=values.shape, expected=(image.rows, image.columns),
-                        fix=AGAIN)  # fmt: skip
+        raise DataError("the pixels are not those of the header", where=image.path, found=values.shape, fix=AGAIN,
+                        expected=(image.rows, image.columns))  # fmt: skip
     limits = np.iinfo(np.int16)
     whole = np.array_equal(values, np.rint(values)) and limits.min <= values.min() and values.max() <= limits.max
     return values.astype(np.int16 if whole else np.float32)

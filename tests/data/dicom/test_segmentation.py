@@ -35,11 +35,14 @@ def test_voxels_places_and_names_come_back(tmp_path):
     write_segmentation(tmp_path / "seg.dcm", values, NAMES, GROUPS, images, "note 1")
     with quiet():
         seg = highdicom.seg.segread(tmp_path / "seg.dcm")
-    assert seg.Modality == "SEG" and seg.PatientID == PATIENT_ID and seg.StudyInstanceUID == pydicom.dcmread(images[0].path).StudyInstanceUID
-    assert [(number, seg.get_segment_description(number).segment_label) for number in seg.segment_numbers] == [(1, "Liver"), (2, "Kidney_Lesion")]
-    kinds = [seg.get_segment_description(number).segmented_property_type.meaning for number in seg.segment_numbers]
-    assert kinds == ["Organ", "Lesion"]
-    found = seg.get_pixels_by_source_instance([image.instance for image in images], combine_segments=True, assert_missing_frames_are_empty=True)
+    assert (seg.Modality, seg.PatientID) == ("SEG", PATIENT_ID)
+    assert seg.StudyInstanceUID == pydicom.dcmread(images[0].path).StudyInstanceUID
+    segments = [seg.get_segment_description(number) for number in seg.segment_numbers]
+    assert [(one.segment_number, one.segment_label, one.segmented_property_type.meaning) for one in segments] == [
+        (1, "Liver", "Organ"), (2, "Kidney_Lesion", "Lesion")]  # fmt: skip
+    found = seg.get_pixels_by_source_instance(
+        [image.instance for image in images], combine_segments=True, assert_missing_frames_are_empty=True
+    )
     assert np.array_equal(found, np.where(values == 7, 2, values))
     for index, frame in enumerate(seg.PerFrameFunctionalGroupsSequence):  # each frame lies where its slice does
         place = frame.PlanePositionSequence[0].ImagePositionPatient

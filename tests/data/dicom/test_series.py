@@ -50,7 +50,8 @@ def test_a_series_without_a_number_is_named_by_its_uid(tmp_path):
 
 def test_localizers_are_skipped_with_a_note(tmp_path):
     write_series(tmp_path / "a", SMALL, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
-    write_series(tmp_path / "b", SMALL, change=lambda z, held: setattr(held, "ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER" if z == 3 else "AXIAL"]))
+    kinds = ["AXIAL", "AXIAL", "AXIAL", "LOCALIZER"]
+    write_series(tmp_path / "b", SMALL, change=lambda z, held: setattr(held, "ImageType", ["ORIGINAL", "PRIMARY", kinds[z]]))
     found = found_in(tmp_path)
     assert [(series.folder.name, len(series.images)) for series in found.series] == [("b", 3)]
     assert "series 2: localizer, 4 image(s)" in found.skipped[0] and "1 localizer(s) among its images" in found.skipped[1]
@@ -72,8 +73,8 @@ def test_files_that_are_none_or_break_off(tmp_path):
     (tmp_path / "empty.IMA").write_bytes(b"")
     found = found_in(tmp_path)
     assert len(found.series[0].images) == 3
-    assert {Path(error.where).name: error.what for error in found.broken} == {
-        path.name: "the DICOM header breaks off: the file is truncated", "page.dcm": "not a DICOM file", "empty.IMA": "not a DICOM file"}  # fmt: skip
+    breaks_off, none = "the DICOM header breaks off: the file is truncated", "not a DICOM file"
+    assert {Path(error.where).name: error.what for error in found.broken} == {path.name: breaks_off, "page.dcm": none, "empty.IMA": none}
     assert all(error.found and error.fix and error.exit_code == 3 for error in found.broken)
 
 
