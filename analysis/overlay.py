@@ -21,7 +21,7 @@ from clnet.atomic import replace_atomically
 
 _LONGEST = 400  # voxels of an axis, to draw
 _AIR_HU, _MARGIN_MM = -500, 5.0  # what is cut away around the body
-_HEIGHT, _LEGEND_ROW, _LEGEND_COLUMNS = 6.0, 0.19, 6  # inches; entries side by side
+_HEIGHT, _LEGEND_ROW, _LEGEND_COLUMNS = 6.0, 0.165, 6  # inches; entries side by side
 _NUMBER_SHARE = 0.012  # of the picture's height: inner radius from which a structure has room for its number
 _AXIAL_SLICES = 3
 
