@@ -27,10 +27,10 @@ from clnet.learn.progress import Listener
 from clnet.units import canonical, rank
 
 # What may change between two calls without changing a number: where things lie, who computes, who watches.
-NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "resume", "name", "paths*", "launcher*", "logger*", "experiment",
-                "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
-                "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator", "trainer.strategy",
-                "trainer.checkpoint_every_epochs", "trainer.prediction_gib", "gallery*")
+NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "predict*", "resume", "name", "paths*", "launcher*", "logger*",
+                "experiment", "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers",
+                "trainer.workers", "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator",
+                "trainer.strategy", "trainer.checkpoint_every_epochs", "trainer.prediction_gib", "gallery*")
 _LONGEST_NAME = 100
 _LOCK_S = 1.0  # to wait for a lock: who asks for a run's state holds it for a moment
 

@@ -170,10 +170,11 @@ def fetch(cfg: Mapping) -> None:
 
 
 def predict(cfg: Mapping) -> None:
-    """Label maps of new scans by a finished run."""
+    """Label maps of new scans by a finished run, and pictures of them."""
+    from analysis.overlay import draw
     from experiments.predict import predict_folder
 
-    predict_folder(cfg)
+    predict_folder(cfg, draw)
 
 
 def export(cfg: Mapping) -> None:
