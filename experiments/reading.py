@@ -1,4 +1,4 @@
-"""The tasks that only read run folders: status, report, compare, claims. What makes tables and figures is handed in."""
+"""The tasks that only read run folders: status, report, compare, tuning, claims. What makes tables and figures is handed in."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ class Analyses:
     """What `analysis` makes of run folders; experiments do not import it.
 
     report: one run's report; book: the paper's tables and figures from runs, in a folder; compare: runs side by side in a folder, with
-    their `differences`; claims: README's numbers against the runs in a folder; final_dsc: a finished run's mean DSC.
+    their `differences`; tuning: validation runs side by side, likewise, in a folder or none; claims: README's numbers against the runs in
+    a folder; final_dsc: a finished run's mean DSC.
     """
 
     report: Callable[[Path], object]
     book: Callable[[Sequence[Path], Path], object]
     compare: Callable[[Sequence[Path], Path, Mapping[str, Sequence[str]]], object]
+    tuning: Callable[[Sequence[Path], Mapping[str, Sequence[str]], Path | None], object]
     claims: Callable[[Path], object]
     final_dsc: Callable[[Path], float]
 
@@ -42,7 +44,7 @@ def status(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
 def report(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
     """The report of one run, or the page of several."""
     if cfg["runs"]:
-        analyses.book(chosen(cfg["runs"], Path(cfg["paths"]["runs"]), finished=True), Path(cfg["output"]))
+        analyses.book(chosen(cfg["runs"], Path(cfg["paths"]["runs"]), finished=True, cases="test"), Path(cfg["output"]))
     else:
         folder = Path(cfg["paths"]["run"])
         runfolder.load(folder)
@@ -51,8 +53,15 @@ def report(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
 
 def compare(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
     """Runs side by side."""
-    folders = chosen(cfg["runs"], Path(cfg["paths"]["runs"]), finished=True)
+    folders = chosen(cfg["runs"], Path(cfg["paths"]["runs"]), finished=True, cases="test")
     analyses.compare(folders, Path(cfg["output"]), differences([runfolder.load(folder) for folder in folders]))
+
+
+def tuning(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
+    """Runs that were scored on validation cases, all or those named, side by side."""
+    folders = chosen(cfg["runs"], Path(cfg["paths"]["runs"]), finished=True, cases="validation")
+    output = Path(cfg["output"]) if cfg["output"] else None
+    analyses.tuning(folders, differences([runfolder.load(folder) for folder in folders]), output)
 
 
 def claims(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
@@ -60,4 +69,4 @@ def claims(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
     analyses.claims(Path(cfg["paths"]["runs"]))
 
 
-TASKS = {"status": status, "report": report, "compare": compare, "claims": claims}
+TASKS = {"status": status, "report": report, "compare": compare, "tuning": tuning, "claims": claims}

@@ -2,6 +2,7 @@
 
     config.yaml    the resolved configuration     status.json    running, finished, stopped or failed, and why; how far it is
     manifest.json, scores.csv, decoders.csv, footprint.csv, merging.csv, weights.csv, model/, cases/, report/
+With scored_cases=validation: validation_scores.csv in place of scores.csv, no cases/ and no report/.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "resume", "na
                 "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
                 "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator", "trainer.strategy",
                 "trainer.checkpoint_every_epochs", "gallery*")
+# What runs were before there was such a key: their folders stay valid.
+_IMPLIED = {"scored_cases": "test"}
 _LONGEST_NAME = 100
 _LOCK_S = 1.0  # to wait for a lock: who asks for a run's state holds it for a moment
 
@@ -51,7 +54,7 @@ def name_of(experiment: str, overrides: Sequence[str]) -> str:
 
 def semantic(cfg: Mapping) -> dict[str, object]:
     """Flat `key.subkey` -> value of everything that numbers depend on."""
-    return {key: value for key, value in _flat(cfg) if not _matches(key)}
+    return _IMPLIED | {key: value for key, value in _flat(cfg) if not _matches(key)}
 
 
 @contextmanager
