@@ -16,7 +16,12 @@ CONF = ROOT / "conf"
 
 def job(cfg) -> None:
     """One job of Hydra's; what reads results is handed in here, because only this file knows of both the experiments and their analysis."""
-    cli.job(cfg, Analyses(report, book, compare, tuning, claims, final_dsc))
+    cli.job(cfg, analyses())
+
+
+def analyses() -> Analyses:
+    """All that reads run folders."""
+    return Analyses(report, book, compare, tuning, claims, final_dsc)
 
 
 def report(folder: Path) -> None:
@@ -70,13 +75,14 @@ def main() -> int:
         return 0
     sys.argv[1:] = cli.spelled(sys.argv[1:])
     try:
-        cli.check(sys.argv[1:], CONF)
+        sweep = cli.check(sys.argv[1:], CONF)
     except ClnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     import hydra
 
-    return cli.exit_code_of(hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job))
+    task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)
+    return cli.perform(sweep, task, CONF, analyses()) if sweep else cli.exit_code_of(task)
 
 
 if __name__ == "__main__":

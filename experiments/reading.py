@@ -1,4 +1,4 @@
-"""The tasks that only read run folders: status, report, compare, tuning, claims. What makes tables and figures is handed in."""
+"""The tasks that only read run folders: status, report, compare, tuning, claims, plan. What makes tables and figures is handed in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from experiments import runfolder
 from experiments.differences import differences
+from experiments.results import SCORES_OF
 from experiments.runlist import chosen
 from experiments.status import describe, overview
 
@@ -64,9 +65,25 @@ def tuning(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
     analyses.tuning(folders, differences([runfolder.load(folder) for folder in folders]), output)
 
 
+def plan(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
+    """Print the state of a run, its folder, and the command that makes it."""
+    folder = Path(cfg["paths"]["run"])
+    state = runfolder.read_status(folder).get("state", "not run")
+    print(f"{state:<9}{folder}    python run.py {' '.join(word for word in typed if not word.startswith('task='))}")
+
+
+def finish(folders: Sequence[Path], output: Path, analyses: Analyses) -> None:
+    """What is made of a sweep's runs: the page, or the table of tuning where they were scored on validation cases."""
+    if all((folder / SCORES_OF["validation"]).is_file() for folder in folders):
+        analyses.tuning(folders, differences([runfolder.load(folder) for folder in folders]), output)
+        print(f"tuning: {output}", flush=True)
+    else:
+        analyses.book(folders, output)
+
+
 def claims(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
     """README's numbers against the runs that are there."""
     analyses.claims(Path(cfg["paths"]["runs"]))
 
 
-TASKS = {"status": status, "report": report, "compare": compare, "tuning": tuning, "claims": claims}
+TASKS = {"status": status, "report": report, "compare": compare, "tuning": tuning, "claims": claims, "plan": plan}

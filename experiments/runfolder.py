@@ -29,9 +29,9 @@ from clnet.units import canonical, rank
 
 # What may change between two calls without changing a number: where things lie, who computes, who watches.
 NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "resume", "name", "paths*", "launcher*", "logger*", "experiment",
-                "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
-                "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator", "trainer.strategy",
-                "trainer.checkpoint_every_epochs", "gallery*")
+                "sweep", "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers",
+                "trainer.workers", "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator",
+                "trainer.strategy", "trainer.checkpoint_every_epochs", "gallery*")
 # What runs were before there was such a key: their folders stay valid.
 _IMPLIED = {"scored_cases": "test"}
 _LONGEST_NAME = 100
@@ -50,6 +50,11 @@ def name_of(experiment: str, overrides: Sequence[str]) -> str:
     if name != exact or len(name) > _LONGEST_NAME:
         name = f"{name[:_LONGEST_NAME]}__{hashlib.sha256(exact.encode()).hexdigest()[:8]}"
     return name.lstrip(".")
+
+
+def place_of(cfg: Mapping, overrides: Sequence[str]) -> Path:
+    """The run folder that a command means: the one that it names, or the one that `name_of` names."""
+    return Path(cfg["paths"]["run"] or cfg["run"] or Path(cfg["paths"]["runs"]) / name_of(cfg["name"], overrides))
 
 
 def semantic(cfg: Mapping) -> dict[str, object]:
