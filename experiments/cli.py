@@ -18,8 +18,8 @@ from clnet.units import rank
 from experiments import overrides, reading, runfolder, sweep
 
 _LISTED = ("experiment", "order", "data", "dataset", "method", "encoder", "scale")
-_PASSED_ON = {"--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc",
-              "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+_OTHER_CONFIGURATION = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+_PASSED_ON = {"--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc", *_OTHER_CONFIGURATION}
 AGAIN = "run the same command again: it continues where this one stopped"
 
 
@@ -56,14 +56,17 @@ def check(argv: Sequence[str], conf: Path) -> sweep.Sweep | None:
 
     Returns the sweep that it asks for, if it does.
     """
-    if _PASSED_ON & {argument.partition("=")[0] for argument in argv}:
+    asked, flagged = sweep.sweep_of(argv, conf), {argument.partition("=")[0] for argument in argv}
+    if asked and flagged & _OTHER_CONFIGURATION:
+        raise UsageError("a sweep cannot have a configuration from elsewhere", where=f"experiment={asked.name}",
+                         fix=f"give its commands one by one; experiment={asked.name} task=plan lists them")
+    if _PASSED_ON & flagged:
         return None
     flags = [argument for argument in argv if argument.startswith("-")]
     for flag in flags:
         if flag not in ("-m", "--multirun"):
             name = flag.lstrip("-").partition("=")[0]
             raise UsageError(f"unknown option: {flag}", expected="KEY=VALUE without dashes, -m, --help", fix=f"did you mean {name}=...?")
-    asked = sweep.sweep_of(argv, conf)
     for line in asked.samples if asked else [[argument for argument in argv if argument not in flags]]:
         overrides.check(line, conf, multirun=bool(flags or asked))
     return asked

@@ -53,8 +53,15 @@ def name_of(experiment: str, overrides: Sequence[str]) -> str:
 
 
 def place_of(cfg: Mapping, overrides: Sequence[str]) -> Path:
-    """The run folder that a command means: the one that it names, or the one that `name_of` names."""
-    return Path(cfg["paths"]["run"] or cfg["run"] or Path(cfg["paths"]["runs"]) / name_of(cfg["name"], overrides))
+    """The run folder that a command means: the one that it names, or the one that `name_of` names.
+
+    A value counts as Hydra writes it: it does so to the values of sweeps, `1e-3` becomes `0.001` there.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    written = [each.input_line if each.is_delete() else f"{each.get_key_element()}={each.get_value_element_as_str()}"
+               for each in OverridesParser.create().parse_overrides(list(overrides))]
+    return Path(cfg["paths"]["run"] or cfg["run"] or Path(cfg["paths"]["runs"]) / name_of(cfg["name"], written))
 
 
 def semantic(cfg: Mapping) -> dict[str, object]:

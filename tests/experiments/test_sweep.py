@@ -68,6 +68,13 @@ def test_figure_4_is_every_method_in_every_order_and_joint_once():
     assert set(names) == {runfolder.name_of(name, [*more, "seed=1"]) for name, more in [*single, ("universal5", ["method=joint"])]}
 
 
+def test_a_run_has_one_name_however_its_values_are_written():
+    cfg = {"paths": {"run": None, "runs": "runs"}, "run": None, "name": "a"}
+    typed, swept = ["k=1e-3", "l={x: [1, 2]}", "~experiment"], ["k=0.001", "l={x:[1,2]}", "~experiment"]
+    assert runfolder.place_of(cfg, typed) == runfolder.place_of(cfg, swept) != runfolder.place_of(cfg, ["k=0.002", *swept[1:]])
+    assert runfolder.place_of(cfg, ["method=mib", "lr=0.03"]) == Path("runs/a__lr-0.03__method-mib")
+
+
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_run_of_a_sweep_is_a_command_that_is_accepted(name, tmp_path):
     asked = cli.check([f"experiment={name}", f"data.root={tmp_path}"], CONF)
