@@ -13,7 +13,7 @@ from experiments import cli, results
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 FILES = [EXAMPLES / "l2_anchor.py", EXAMPLES / "method" / "l2_anchor.yaml"]
 QUICK = [f"scale.training.{lesson}.{key}={value}" for lesson in ("first", "later")
-         for key, value in (("epochs", 1), ("steps_per_epoch", 4), ("warm_up_epochs", 0))]  # fmt: skip
+         for key, value in (("epochs", 1), ("steps_per_epoch", 4))]  # fmt: skip
 
 
 def test_file_and_yaml_are_short_and_the_page_names_them():
