@@ -24,6 +24,8 @@ TASKS = {
     "export": "a finished run's model as a folder of its own: task=export run=RUN_FOLDER output=FOLDER",
     "report": "tables, curves and report.html of a run again; task=report runs=A,B output=FOLDER: the paper's tables and figures from runs",
     "compare": "runs side by side, in their configuration and their scores: task=compare runs=A,B output=FOLDER",
+    "plan": "state, folder and command of the run, or of each run of a sweep, without doing any",
+    "tuning": "runs with scored_cases=validation side by side: task=tuning [runs=A,B] [output=FOLDER]",
     "status": "state, step, progress and mean DSC of all runs (runs=...: of these); with other words, or run=RUN_FOLDER: of one run",
     "claims": "each number of README.md against the runs that are there: reproduced, differs, or not run, and the command",
 }

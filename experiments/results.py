@@ -26,9 +26,10 @@ WEIGHTS = (*_RUN, "network", "weights_sha256", "updated")
 STATUSES = ("ok", "missed", "false_positive", "both_empty", "not_annotated", "out_of_fov")
 STAGES = ("premerge", "merged")
 
-_TABLES = {"scores.csv": (SCORES, ("dataset", "case", "structure", "stage")), "decoders.csv": (DECODERS, ("decoder",)),
-           "footprint.csv": (FOOTPRINT, ()), "merging.csv": (MERGING, ("dataset", "case", "structure")),
-           "weights.csv": (WEIGHTS, ("network",))}
+SCORES_OF = {"test": "scores.csv", "validation": "validation_scores.csv"}  # which cases -> the table that their scores are in
+_TABLES = {**dict.fromkeys(SCORES_OF.values(), (SCORES, ("dataset", "case", "structure", "stage"))),
+           "decoders.csv": (DECODERS, ("decoder",)), "footprint.csv": (FOOTPRINT, ()),
+           "merging.csv": (MERGING, ("dataset", "case", "structure")), "weights.csv": (WEIGHTS, ("network",))}
 _WHOLE = {"seed", "step", "reference_voxels", "predicted_voxels", "parameters", "nonzero_parameters", "dense_bytes", "sparse_bytes",
           "rounds", *_VOXELS}
 _REAL = {"dsc", "asd_mm", "hd95_mm", "nsd", "pruning_rate_percent", "nominal_share", "validation_dsc_before", "validation_dsc_after",
@@ -36,12 +37,13 @@ _REAL = {"dsc", "asd_mm", "hd95_mm", "nsd", "pruning_rate_percent", "nominal_sha
 _FROM_0_TO_1 = {"dsc", "nsd", "validation_dsc_before", "validation_dsc_after"}
 
 
-def write_scores(folder: Path | str, rows: Iterable[Mapping]) -> Path:
+def write_scores(folder: Path | str, rows: Iterable[Mapping], cases: str = "test") -> Path:
     """scores.csv: one row per (experiment, order, method, seed, step, trained_on, dataset, case, structure, stage).
 
+    cases: those of `validation` come into a file of another name, so that nothing takes them for test results.
     dsc and nsd in [0, 1], distances in mm; None or NaN becomes an empty cell. Raises ValueError for rows that are not of this table.
     """
-    return _write(Path(folder) / "scores.csv", rows)
+    return _write(Path(folder) / SCORES_OF[cases], rows)
 
 
 def write_decoders(folder: Path | str, rows: Iterable[Mapping]) -> Path:
