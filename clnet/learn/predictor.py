@@ -14,6 +14,7 @@ from clnet.learn.archive import Archive, LearnedDecoder
 from clnet.learn.target import probabilities
 from clnet.learn.workshop import Workshop
 from clnet.model.block import with_fast_layout
+from clnet.model.compact import compact_paths
 from clnet.model.support import Pass, for_inference
 from clnet.types import Part
 from clnet.units import key_of
@@ -31,10 +32,10 @@ def parts_of(shop: Workshop, learned: Mapping[str, LearnedDecoder]) -> list[Part
 
 
 def predictor_of(shop: Workshop, archive: Archive, learned: Mapping[str, LearnedDecoder], parts: Sequence[Part]) -> Predictor:
-    """Load the weights of `parts` and of what they depend on, once; see `predict_parts` for what the result does."""
+    """Load the weights of `parts` and of what they depend on, once, without dead channels; see `predict_parts` for what the result does."""
     states = {part.name: learned[part.name] for part in parts}
     paths = archive.paths([], [state.identity for state in states.values()])
-    paths = for_inference(paths, partial(with_fast_layout, device=shop.device))
+    paths = for_inference(compact_paths(paths), partial(with_fast_layout, device=shop.device))
 
     def begin(image: Tensor) -> Pass:
         return Pass(paths, image)
