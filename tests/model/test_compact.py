@@ -32,9 +32,8 @@ def trained(shape: NetworkShape, channels: int = 3, supporters: tuple = ()) -> D
 @torch.no_grad()
 def kill(network: DecoderNetwork, generator: torch.Generator, biases_too: bool) -> None:
     """Take the weights of a third of the output channels of every layer but the heads; biases may stay, which makes constants."""
-    convolutions = {name: module for name, module in network.named_modules() if isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d)}
-    for name, layer in convolutions.items():
-        if name.startswith("heads"):
+    for name, layer in network.named_modules():
+        if not isinstance(layer, torch.nn.Conv3d | torch.nn.ConvTranspose3d) or name.startswith("heads"):
             continue
         weight = layer.weight.transpose(0, 1) if isinstance(layer, torch.nn.ConvTranspose3d) else layer.weight
         dead = torch.randperm(len(weight), generator=generator)[: len(weight) // 3]
@@ -75,7 +74,9 @@ def test_a_map_of_constants_keeps_one_channel():
     assert Channels.where(torch.tensor([True, True]), torch.tensor([1.0, 2.0])).constant.tolist() == [0, 2]
 
 
-@pytest.mark.parametrize("shape,biases_too,weights", [(SHAPE, True, 4044), (SHAPE, False, 4434), (SUMMED, True, 4584), (SUMMED, False, 5082)])
+@pytest.mark.parametrize(
+    "shape,biases_too,weights", [(SHAPE, True, 4044), (SHAPE, False, 4434), (SUMMED, True, 4584), (SUMMED, False, 5082)]
+)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_same_logits_with_borders(shape, biases_too, weights, seed):
     """Biases that stay make constants, which zero padding turns into something else at the border: most voxels here are border.
@@ -113,10 +114,12 @@ def test_the_interior_alone_would_not_do():
 def test_dependents_read_what_is_left_of_their_supporters(biases_too):
     """A pruned supporter, a pruned dependent of it, a dense one of both, and one that reads the first one's foreground."""
     torch.manual_seed(0)
-    decoders = {"eye": trained(SUMMED), "nerve": trained(SUMMED, 2, (4,)), "chiasm": trained(SUMMED, 2, (4, 4)), "masked": trained(SUMMED, 2)}
+    decoders = {"eye": trained(SUMMED), "nerve": trained(SUMMED, 2, (4,)), "chiasm": trained(SUMMED, 2, (4, 4)),
+                "masked": trained(SUMMED, 2)}  # fmt: skip
     for name in ("eye", "nerve"):
         kill(decoders[name], torch.Generator().manual_seed(1), biases_too)
-    routes = {"chiasm": Route("e", ("nerve", "eye")), "masked": Route("own", ("eye",), as_masks=True), "eye": Route("e"), "nerve": Route("e", ("eye",))}
+    routes = {"chiasm": Route("e", ("nerve", "eye")), "masked": Route("own", ("eye",), as_masks=True), "eye": Route("e"),
+              "nerve": Route("e", ("eye",))}  # fmt: skip
     paths = Paths({"e": Encoder(SUMMED), "own": Encoder(SUMMED, 2)}, decoders, routes)
     assert difference(paths) < 1e-5
     small = compact_paths(paths).decoders
