@@ -94,7 +94,8 @@ class CLNet:
                 plan(given.title, lesson.training.steps if lesson else 0)
                 if self.pruning and name not in known:
                     own = lesson or self.plan.new
-                    lessons = [self.pruning.retraining(own, rate / 100) for rate in self.pruning.rates_percent]
+                    rates = [rate for stage in self.pruning.stages for rate in stage.rates_percent]
+                    lessons = [self.pruning.retraining(own, rate / 100) for rate in rates]
                     plan(given.pruning_title, sum(each.training.steps for each in (*lessons, self.pruning.recovering(own))))
                 known.add(name)
 
