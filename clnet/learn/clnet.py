@@ -21,6 +21,7 @@ from clnet.learn.bundle import load_bundle, reachable, save_bundle
 from clnet.learn.decoder import Assignment, train_decoder, update_decoder
 from clnet.learn.fit import TrainerSettings
 from clnet.learn.general import EncoderPlan
+from clnet.learn.meter import Meter
 from clnet.learn.partners import partner_cost
 from clnet.learn.plan import DecoderPlan, EncoderTuning, LotteryTicket, Supporting
 from clnet.learn.predictor import Predictor, parts_of, predictor_of
@@ -66,6 +67,7 @@ class CLNet:
         self.shop = Workshop(augmentation, intensity, windows, dict(settings), store, trainer, progress, seed, validation_share,
                              validation_overlap)  # fmt: skip
         self.archive = Archive(shape, intensity.channels, decoder.width)
+        self.meter = Meter(self.shop, self.archive)
         self.body = BodyRanges(self.shop, bpr)
         self.encoder: LearnedEncoder | None = None
         self.learned: dict[str, LearnedDecoder] = {}
@@ -255,11 +257,11 @@ class CLNet:
 
     def decoder_rows(self) -> list[dict]:
         """One row per decoder for decoders.csv."""
-        return decoder_rows(self.archive, self.learned, self.updated)
+        return decoder_rows(self.archive, self.learned, self.updated, self.meter)
 
     def footprint(self) -> Footprint:
-        """Parameters and bytes of all that prediction loads."""
-        return footprint(self.archive, self.learned)
+        """Parameters and bytes of all that prediction loads, and what a window costs."""
+        return footprint(self.archive, self.learned, self.meter)
 
     def save(self, folder: Path) -> None:
         """Everything that prediction needs, in one folder: `method.json` and the weight files."""

@@ -57,12 +57,6 @@ class Stage:
     choose: Choice = field(default_factory=SingleWeights)
     fallback_percent: float | None = None
 
-    def above(self, rate: float) -> Stage | None:
-        """What is left to do at a rate, a share, that an earlier stage reached; None: nothing."""
-        rates = tuple(percent for percent in self.rates_percent if percent > 100 * rate)
-        fallback = self.fallback_percent if self.fallback_percent is not None and self.fallback_percent > 100 * rate else None
-        return replace(self, rates_percent=rates, fallback_percent=fallback) if rates else None
-
 
 @dataclass(frozen=True)
 class LotteryTicket:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from clnet.atomic import write_json
 from clnet.learn.archive import Archive, LearnedDecoder, Ticket
 from clnet.learn.decoder import Assignment, pair, run_training, save_pair, taught, validation_of
-from clnet.learn.plan import Choice, Lesson, LotteryTicket
+from clnet.learn.plan import Choice, Lesson, LotteryTicket, Stage
 from clnet.learn.validate import band_mean
 from clnet.learn.workshop import Workshop
 from clnet.model.decoder import DecoderNetwork
@@ -102,26 +102,30 @@ class _Search:
         record = {"dsc_before": before, "dsc_after": before, "rounds": []}
         if not before:
             return network, masks, record
-        for number, planned in enumerate(self.plan.stages):
-            stage = planned.above(pruning_rate(masks, prunable(network)))
-            if stage is None:
-                continue
-            first, *more = (percent / 100 for percent in stage.rates_percent)
-            fallback = [] if stage.fallback_percent is None else [stage.fallback_percent / 100]
-            rates = [first]
-            while rates:
-                rate = rates.pop(0)
-                name = f"then {rate!r}" if number else f"{rate!r}"
-                smaller, kept, score = self._round(dense, network, masks, rate, stage.choose, name)
-                accepted = 100 * (before - score) <= self.plan.max_drop_dsc_points + ROUNDING
-                record["rounds"].append({"rate": rate, "dsc": score, "accepted": accepted})
-                if accepted:
-                    network, masks, record["dsc_after"] = smaller, kept, score
-                if rate == first:
-                    rates = more if accepted else fallback
-                elif not accepted:
-                    break
+        for number, stage in enumerate(self.plan.stages):
+            network, masks = self._prune_by(stage, "then " if number else "", dense, network, masks, record)
         return network, masks, record
+
+    def _prune_by(
+        self, stage: Stage, prefix: str, dense: LearnedDecoder, network: DecoderNetwork, masks: Masks, record: dict
+    ) -> tuple[DecoderNetwork, Masks]:
+        """The rounds of one stage, those above the rate that an earlier one reached; they go on in `record`."""
+        reached = 100 * pruning_rate(masks, prunable(network))
+        first, *more = [percent / 100 for percent in stage.rates_percent if percent > reached] or [None]
+        fallback = [stage.fallback_percent / 100] if (stage.fallback_percent or 0) > reached else []
+        rates = [] if first is None else [first]
+        while rates:
+            rate = rates.pop(0)
+            smaller, kept, score = self._round(dense, network, masks, rate, stage.choose, f"{prefix}{rate!r}")
+            accepted = 100 * (record["dsc_before"] - score) <= self.plan.max_drop_dsc_points + ROUNDING
+            record["rounds"].append({"rate": rate, "dsc": score, "accepted": accepted})
+            if accepted:
+                network, masks, record["dsc_after"] = smaller, kept, score
+            if rate == first:
+                rates = more if accepted else fallback
+            elif not accepted:
+                break
+        return network, masks
 
     def _round(
         self, dense: LearnedDecoder, network: DecoderNetwork, masks: Masks, rate: float, choose: Choice, name: str

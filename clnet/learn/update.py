@@ -71,7 +71,8 @@ def prune_average(shop: Workshop, archive: Archive, given: Assignment, updated: 
         for network in (averaged, trained):
             apply_masks(network, masks)
         save_pair(folder, trained, averaged, masks)
-        write_json(folder / RECORD, {"rate": pruning_rate(masks, prunable(averaged)), "rounds": rounds, "dsc_before": before, "dsc_after": after})
+        rate = pruning_rate(masks, prunable(averaged))
+        write_json(folder / RECORD, {"rate": rate, "rounds": rounds, "dsc_before": before, "dsc_after": after})
 
     folder = shop.built("ticket", identity, build, given.pruning_title, collective=False)
     record = json.loads((folder / RECORD).read_text())
