@@ -18,6 +18,7 @@ from clnet.model.block import LEAKY_SLOPE
 from clnet.model.channels import Channels, joined, split_weight
 from clnet.model.decoder import DecoderNetwork, DecoderOutput
 from clnet.model.support import Paths
+from clnet.model.thin import ThinConv3d
 from clnet.model.weights import count_parameters
 
 
@@ -127,7 +128,7 @@ def _normalised(layer: nn.Conv3d, norm: nn.GroupNorm, given: Channels) -> tuple[
     unreached = (weight == 0).flatten(1).all(1) & (ones == 0).flatten(1).all(1)  # ones end at the border: no constant after a kernel
     out = Channels.where(unreached | (scale == 0), F.leaky_relu(shift.double(), LEAKY_SLOPE))
     weight, count = _with_ones(weight[out.kept], ones[out.kept]), len(out.kept)
-    small = nn.Conv3d(weight.shape[1], count, layer.kernel_size, layer.stride, layer.padding, bias=False)
+    small = ThinConv3d(weight.shape[1], count, layer.kernel_size, layer.stride, layer.padding, bias=False)
     _fill(small, weight)
     smaller = nn.GroupNorm(count, count, eps=norm.eps)
     _fill(smaller, scale[out.kept], shift[out.kept])

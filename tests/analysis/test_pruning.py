@@ -67,8 +67,8 @@ def test_sizes_and_table_of_a_pruned_run():
     run = make_run(PRUNED)
     assert is_pruned(run)
     assert sizes(run) == pytest.approx({"decoders": 3, "mean_pruning_rate_percent": 95.0, "nominal_share_sum": 0.15,
-                                        "parameters_m": 2.5, "nonzero_parameters_m": 1.5, "nominal_parameters_m": 17.9975, "decoder_gmac": 1.2,
-                                        "decoder_ms": 250.0})
+                                        "parameters_m": 2.5, "nonzero_parameters_m": 1.5, "nominal_parameters_m": 17.9975,
+                                        "decoder_gmac": 1.2, "decoder_ms": 250.0})
     assert pruning_table(run).rows == (("S0", "3", "95.0", "90.0", "2", "2", "0.850 (n=2)", "0.853", "0.150", "18.00", "2.50", "1.50"),)
 
 

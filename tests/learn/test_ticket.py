@@ -27,7 +27,7 @@ from clnet.learn.update import prune_average, refreshed_route
 from clnet.learn.validate import band_mean, held_out
 from clnet.learn.workshop import Workshop
 from clnet.model.compact import CompactDecoder, compact_paths
-from clnet.model.mask import prunable
+from clnet.model.mask import SingleWeights, prunable
 from clnet.model.shape import NetworkShape
 from clnet.model.structured import WholeChannels
 from clnet.model.support import Pass, Route, for_inference
@@ -250,9 +250,10 @@ class Killed(BaseException):
     """Passes every `except Exception`, as the end of a process does."""
 
 
-def test_a_kill_anywhere_ends_with_the_same_bits(bench, monkeypatch):
+@pytest.mark.parametrize("choose", [SingleWeights(), WholeChannels()])
+def test_a_kill_anywhere_ends_with_the_same_bits(bench, monkeypatch, choose):
     """Steps 0-5 train, rounds take 2 x 3, 2 x 4 and 2 x 4 steps, recovery 4: killed at many of them in turn, also inside a round."""
-    whole = bench("whole")
+    whole = bench("whole", choose=choose)
     expected = whole.hashes(whole.ticket())
     from clnet.learn.training import SegmentationTraining
 
@@ -268,7 +269,7 @@ def test_a_kill_anywhere_ends_with_the_same_bits(bench, monkeypatch):
     kills = 0
     while True:
         try:
-            learned = (again := bench("cut")).ticket()
+            learned = (again := bench("cut", choose=choose)).ticket()
             break
         except Killed:
             kills += 1
