@@ -17,7 +17,7 @@ from clnet.infer.merging import MergingRules
 from clnet.infer.scanmerger import MergedScan, ScanMerger
 from clnet.types import Label, Part, Snapshot
 from experiments.evaluate import Evaluation, TestSet, predict_cases, predicted, scored_parts
-from experiments.score import score_case
+from experiments.region import LabelVolume, Region, common_box, reference_regions, score_regions
 
 
 @dataclass(frozen=True)
@@ -130,28 +130,32 @@ def merge_one_case(
 
     inside: decoder -> (z,) bool on the native grid; before: decoder -> its rows before merging, of all cases.
     """
-    scan = contest.merged(case, inside, rules)
+    scan, references = contest.merged(case, inside, rules), reference_regions(case)
     scores, changes = [], []
     for part in (part for part in contest.parts if part.name in contest.scored):
-        old, new = contest.before(case, part), scan.label_map(part)
+        volumes = [LabelVolume(label_map) for label_map in (contest.before(case, part), scan.label_map(part))]
         rows = {row["structure"]: row for row in before[part.name] if row["case"] == case.case}
         for label in contest.scored[part.name]:
-            masks = [part.mask(label_map, label.structures) for label_map in (old, new)]
-            annotated = label.name in case.annotated
-            reference = case.reference_mask(label.name) if annotated else None
+            old, new = (Region(volume, partial(part.mask, structures=label.structures)) for volume in volumes)
+            reference = references.get(label.name)
+            box = common_box(old, new, *([reference] if reference else []))
+            masks = [old.mask(box), new.mask(box)]
             row = {**rows[label.name], "stage": "merged"}
             if not np.array_equal(*masks):
-                row |= score_case(masks[1], reference, case.geometry.spacing_mm, structure=label.name, tolerance_mm=tolerance_mm,
-                                  annotated=annotated, policy=policy)  # fmt: skip
+                row |= score_regions({label.name: (new, reference)}, case.geometry.spacing_mm, tolerance_mm=tolerance_mm,
+                                     policy=policy)[label.name]  # fmt: skip
             scores.append(row)
-            if annotated:
-                counts = _counts(*masks, reference, ~scan.merger.ranges[part.name])
+            if reference:
+                counts = _counts(*masks, reference.mask(box), ~scan.merger.ranges[part.name][box[0]])
                 changes.append({"dataset": dataset, "case": case.case, "structure": label.name, "decoder": part.name, **counts})
     return scores, changes
 
 
 def _counts(old: np.ndarray, new: np.ndarray, reference: np.ndarray, outside: np.ndarray) -> dict[str, int]:
-    """Voxels predicted wrongly and rightly, before and after, and those on the slices (z,) outside the body part range."""
+    """Voxels predicted wrongly and rightly, before and after, and those on slices outside the body part range.
+
+    All masks are of one box (z, y, x), which holds all their voxels; outside: (z,) bool of its slices.
+    """
     wrong = {"before": old & ~reference, "after": new & ~reference}
     return {
         **{f"false_voxels_{when}": int(np.count_nonzero(mask)) for when, mask in wrong.items()},
