@@ -35,7 +35,7 @@ class Confidences:
         return Watched(predictor, self)
 
     def add(self, part: Part, claim: Claim, slices: int) -> None:
-        """What a part claims in some of a scan's `slices`; nested labels have no single probability a voxel (`clnet.infer.native.decide`)."""
+        """What a part claims in some of a scan's `slices`; nested labels are left out: they have no single probability a voxel."""
         if not part.nested:
             sums = self._sums.setdefault(part.name, np.zeros((len(part.labels), slices, 2)))
             sums[:, claim.box[0]] += _sums(claim.labels, claim.confidence, len(part.labels))
