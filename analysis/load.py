@@ -11,7 +11,15 @@ import pandas as pd
 import yaml
 
 from analysis.checks import check_merging, check_scores, gaps
-from analysis.columns import DECODER_COLUMNS, FOOTPRINT_COLUMNS, MERGING_COLUMNS, SCORE_COLUMNS, TEXT_COLUMNS, WEIGHTS_COLUMNS
+from analysis.columns import (
+    DECODER_COLUMNS,
+    FOOTPRINT_COLUMNS,
+    LATER_COLUMNS,
+    MERGING_COLUMNS,
+    SCORE_COLUMNS,
+    TEXT_COLUMNS,
+    WEIGHTS_COLUMNS,
+)
 from clnet.errors import DataError, UsageError
 
 SCORES_OF = {"test": "scores.csv", "validation": "validation_scores.csv"}  # which cases -> the table with their scores
@@ -148,6 +156,7 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError("a results table cannot be read", where=path, found=error, expected="comma separated values") from error
+    table = table.assign(**{name: "" for name in columns if name in LATER_COLUMNS and name not in table.columns})
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError("a results table lacks columns", where=path, found=list(table.columns), expected=list(columns),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from baselines.method import STEP_COST, LearnedNetwork, UNetMethod
 from baselines.prediction import Outputs, parts_of, predictor_of
-from clnet.learn.predictor import Predictor
+from clnet.infer.predict import ScanPredictor
 from clnet.types import Footprint, Part, Task
 
 NETWORK = "network"
@@ -48,7 +48,7 @@ class Incremental(UNetMethod):
         """The softmax over all classes, and a part for every structure that has others inside."""
         return parts_of(self.outputs, self.learned.identity, self.shop)
 
-    def predictor(self, parts: Sequence[Part]) -> Predictor:
+    def predictor(self, parts: Sequence[Part]) -> ScanPredictor:
         """What predicts `parts` of a scan; it has loaded the weights."""
         return predictor_of(self.loaded(self.learned), self.outputs, parts, self.shop)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from baselines.method import STEP_COST, LearnedNetwork, UNetMethod
 from baselines.prediction import parts_of, predictor_of, scored_on
 from clnet.data.store import PreparedCase
-from clnet.learn.predictor import Predictor
+from clnet.infer.predict import ScanPredictor
 from clnet.types import Footprint, Part, Task
 
 
@@ -46,7 +46,7 @@ class NnUNet(UNetMethod):
         return [part for dataset, own in self.specialists.items()
                 for part in parts_of(scored_on(dataset, own.space.outputs()), own.identity, self.shop)]  # fmt: skip
 
-    def predictor(self, parts: Sequence[Part]) -> Predictor:
+    def predictor(self, parts: Sequence[Part]) -> ScanPredictor:
         """What predicts `parts` of a scan: every specialist concerned, one after the other."""
         predictors = []
         for dataset, own in self.specialists.items():

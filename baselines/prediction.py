@@ -9,9 +9,9 @@ from torch import Tensor
 
 from baselines.classes import Channels
 from baselines.unet import UNet
-from clnet.infer.predict import PartNetwork, predict_parts
+from clnet.infer.predict import PartNetwork, ScanPredictor
 from clnet.learn.losses import marginal_log_probability
-from clnet.learn.predictor import Predictor
+from clnet.learn.predictor import prediction_key, scan_predictor
 from clnet.learn.workshop import Workshop
 from clnet.model.block import with_fast_layout
 from clnet.types import Label, Part
@@ -27,7 +27,7 @@ def scored_on(dataset: str, outputs: Mapping[str, Outputs]) -> dict[str, Outputs
 
 def parts_of(outputs: Mapping[str, Outputs], identity: str, shop: Workshop) -> list[Part]:
     """A part for each of the outputs. identity: of the network."""
-    how, parts = key_of({name: shop.settings["method"][name] for name in ("windows", "intensity")}), []
+    how, parts = prediction_key(shop, shop.settings["method"]), []
     for name, own in outputs.items():
         labels, dataset = tuple(label for label, _ in own), name.partition("@")[2]
         parts.append(Part(name, labels, key_of([identity, name, labels, how]), datasets=frozenset([dataset]) if dataset else None))
@@ -37,7 +37,7 @@ def parts_of(outputs: Mapping[str, Outputs], identity: str, shop: Workshop) -> l
 def predictor_of(
     network: UNet, outputs: Mapping[str, Outputs], parts: Sequence[Part], shop: Workshop,
     probabilities: Callable[[Tensor, Outputs], Tensor] | None = None,
-) -> Predictor:  # fmt: skip
+) -> ScanPredictor:  # fmt: skip
     """What predicts `parts` of a scan, by one pass of the network a window. probabilities: see `softmax_probabilities`, the default."""
     network = with_fast_layout(network, shop.device).eval().requires_grad_(False)
     probabilities = probabilities or softmax_probabilities
@@ -46,8 +46,7 @@ def predictor_of(
         return network(image).logits[0]
 
     networks = [PartNetwork(part, partial(probabilities, own=outputs[part.name])) for part in parts]
-    shop.trainer.use_threads()
-    return partial(predict_parts, encoder=logits, networks=networks, windows=shop.windows, intensity=shop.intensity, device=shop.device)
+    return scan_predictor(shop, logits, networks)
 
 
 def softmax_probabilities(logits: Tensor, own: Outputs) -> Tensor:

@@ -13,7 +13,7 @@ from baselines.classes import ALL, AnnotatedTarget, Channels, Nested, nested
 from baselines.incremental import Incremental
 from baselines.prediction import Outputs, predictor_of
 from clnet.data.store import PreparedCase
-from clnet.learn.predictor import Predictor
+from clnet.infer.predict import ScanPredictor
 from clnet.types import Decoder, Label, Part, Task
 
 
@@ -121,7 +121,7 @@ class SigmoidMethod(Incremental):
             for key, target in targets.items() for dataset in target.datasets
         }  # fmt: skip
 
-    def predictor(self, parts: Sequence[Part]) -> Predictor:
+    def predictor(self, parts: Sequence[Part]) -> ScanPredictor:
         """What predicts `parts` of a scan; it has loaded the weights."""
         return predictor_of(self.loaded(self.learned), self.outputs, parts, self.shop, sigmoid_probabilities)
 

@@ -18,7 +18,8 @@ from clnet.data.store import PreparedCase, load_array, save_array
 from clnet.learn.progress import RunProgress
 from clnet.types import Label, Part, Snapshot
 from clnet.units import UnitStore
-from experiments.score import Policy, score_case
+from experiments.region import LabelVolume, Region, reference_regions, score_regions
+from experiments.score import Policy
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,14 @@ class Evaluation:
             self.predictions[part_identity, dataset] = predictions
 
     def _score(self, test: TestSet, parts: Sequence[Part], predictions: Path) -> dict[str, list[dict]]:
-        work = partial(
-            score_one_case, parts=parts, spec=test.spec, predictions=predictions, policy=self.policy, tolerance_mm=self.tolerance_mm
-        )
+        work = partial(score_one_case, parts=parts, spec=test.spec, predictions=predictions, policy=self.policy,
+                       tolerance_mm=self.tolerance_mm, threads=self.threads(len(test.cases)))  # fmt: skip
         results = self.map(work, test.cases)
         return {part.name: [row for result in results for row in result[part.name]] for part in parts}
+
+    def threads(self, cases: int) -> int:
+        """How many each case may use where `map` works on so many."""
+        return max(self.workers // max(cases, 1), 1)
 
     def map(self, work: Callable, *columns: Sequence) -> list:
         """`work` of each case, and of what else stands in its row, in processes of their own where there are several."""
@@ -96,7 +100,7 @@ def predict_cases(
 ) -> None:  # fmt: skip
     """Label map and confidence of each part for each case, as `folder`/<case>/<part>.b2nd and <part>.confidence.b2nd.
 
-    reach: part -> slices of the prepared grid where its predictions are wanted (see `predict_parts`). Finished cases are kept.
+    reach: part -> slices of the prepared grid where its predictions are wanted (see `ScanPredictor.slabs`). Finished cases are kept.
     """
     predictor = method.predictor(parts)
     for number, case in enumerate(cases, start=1):
@@ -111,9 +115,9 @@ def predict_cases(
         progress.advance(title, 0.0, f"case {number}/{len(cases)}")
 
 
-def predicted(folder: Path, case: PreparedCase, name: str) -> np.ndarray:
-    """(z, y, x) uint8 that `predict_cases` left under a part's name, or under <part>.confidence."""
-    return load_array(folder / case.case / f"{name}.b2nd")[:]
+def predicted(folder: Path, case: PreparedCase, name: str, rows: slice = slice(None)) -> np.ndarray:
+    """(z, y, x) uint8 that `predict_cases` left under a part's name, or under <part>.confidence; of all slices, or of `rows`."""
+    return load_array(folder / case.case / f"{name}.b2nd")[rows]
 
 
 def scored_parts(snapshot: Snapshot, spec: DatasetSpec) -> list[tuple[Part, list[Label]]]:
@@ -132,24 +136,15 @@ def known_labels(part: Part, spec: DatasetSpec) -> list[Label]:
 
 
 def score_one_case(
-    case: PreparedCase, parts: Sequence[Part], spec: DatasetSpec, predictions: Path, policy: Policy, tolerance_mm: float
+    case: PreparedCase, parts: Sequence[Part], spec: DatasetSpec, predictions: Path, policy: Policy, tolerance_mm: float, threads: int = 1
 ) -> dict[str, list[dict]]:
     """Rows of one case, by part: every label of the dataset that the part knows, on the native grid."""
-    results = {}
+    references, results = reference_regions(case), {}
     for part in parts:
-        label_map = predicted(predictions, case, part.name)
-        rows = []
-        for label in known_labels(part, spec):
-            annotated = label.name in case.annotated
-            scores = score_case(
-                part.mask(label_map, label.structures),
-                case.reference_mask(label.name) if annotated else None,
-                case.geometry.spacing_mm,
-                structure=label.name,
-                tolerance_mm=tolerance_mm,
-                annotated=annotated,
-                policy=policy,
-            )
-            rows.append({"dataset": spec.name, "case": case.case, "structure": label.name, "stage": "premerge", **scores})
-        results[part.name] = rows
+        volume = LabelVolume(predicted(predictions, case, part.name))
+        regions = {label.name: Region(volume, partial(part.mask, structures=label.structures)) for label in known_labels(part, spec)}
+        compared = {name: (region, references.get(name)) for name, region in regions.items()}
+        scores = score_regions(compared, case.geometry.spacing_mm, tolerance_mm=tolerance_mm, policy=policy, threads=threads)
+        results[part.name] = [{"dataset": spec.name, "case": case.case, "structure": name, "stage": "premerge", **row}
+                              for name, row in scores.items()]  # fmt: skip
     return results

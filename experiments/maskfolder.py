@@ -9,7 +9,7 @@ import numpy as np
 
 from clnet.atomic import replace_folder, write_json, write_text
 from clnet.data.writer import write_labels
-from clnet.infer.scanmerger import MergedScan
+from clnet.infer.mergedscan import MergedScan
 from clnet.types import Geometry, Part
 from experiments.scans import Scan
 
@@ -35,7 +35,7 @@ class MaskFolder:
 
     def finish(self, merged: MergedScan, note: str) -> None:
         """Write the exclusive sets and publish the folder; note: as in the header of the label map, of which scan and model it is."""
-        for name, values in merged.sets().items():
+        for name, values in merged.sets():
             self._write(f"{name}.set.nii.gz", values)
         write_json(self.building / SETS_FILE, {name: {str(v): s for v, s in names.items()} for name, names in merged.names.items()})
         write_text(self.building / NOTE_FILE, note)

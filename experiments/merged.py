@@ -13,11 +13,14 @@ import numpy as np
 
 from clnet.atomic import write_json
 from clnet.data.store import PreparedCase
+from clnet.infer.mergedscan import MergedScan
 from clnet.infer.merging import MergingRules
-from clnet.infer.scanmerger import MergedScan, ScanMerger
+from clnet.infer.native import Claim
 from clnet.types import Label, Part, Snapshot
 from experiments.evaluate import Evaluation, TestSet, predict_cases, predicted, scored_parts
-from experiments.score import score_case
+from experiments.region import LabelVolume, Region, common_box, reference_regions, score_regions
+
+_SLAB = 64  # slices at a time: what a chunk of the stored predictions has
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,20 @@ class Contest:
 
     def merged(self, case: PreparedCase, inside: Mapping[str, np.ndarray], rules: MergingRules) -> MergedScan:
         """A case's predictions after merging; inside: decoder -> (z,) bool on the native grid."""
-        predictions = ((part, self.before(case, part), predicted(self.folders[part.name], case, f"{part.name}.confidence"))
-                       for part in rules.lesions_first(self.parts))  # fmt: skip
-        return MergedScan(ScanMerger(rules, self.parts, inside, case.geometry.shape_zyx), self.parts, predictions)
+        slices, parts = case.geometry.shape_zyx[0], rules.lesions_first(self.parts)
+        slabs = [slice(first, min(first + _SLAB, slices)) for first in range(0, slices, _SLAB)]
+        return MergedScan(rules, self.parts, inside, case.geometry.shape_zyx, ((rows, self._claims(case, parts, rows)) for rows in slabs))
 
     def before(self, case: PreparedCase, part: Part) -> np.ndarray:
         """(z, y, x) label map of a part before merging."""
         return predicted(self.folders[part.name], case, part.name)
+
+    def _claims(self, case: PreparedCase, parts: Sequence[Part], rows: slice) -> Iterator[tuple[Part, list[Claim]]]:
+        box = (rows, *(slice(0, n) for n in case.geometry.shape_zyx[1:]))
+        for part in parts:
+            names = (part.name, f"{part.name}.confidence")
+            labels, confidence = (predicted(self.folders[part.name], case, name, rows) for name in names)
+            yield part, [Claim(box, labels, confidence)] if labels.any() else []
 
 
 class MergedEvaluation:
@@ -130,28 +140,32 @@ def merge_one_case(
 
     inside: decoder -> (z,) bool on the native grid; before: decoder -> its rows before merging, of all cases.
     """
-    scan = contest.merged(case, inside, rules)
+    scan, references = contest.merged(case, inside, rules), reference_regions(case)
     scores, changes = [], []
     for part in (part for part in contest.parts if part.name in contest.scored):
-        old, new = contest.before(case, part), scan.label_map(part)
+        volumes = [LabelVolume(label_map) for label_map in (contest.before(case, part), scan.label_map(part))]
         rows = {row["structure"]: row for row in before[part.name] if row["case"] == case.case}
         for label in contest.scored[part.name]:
-            masks = [part.mask(label_map, label.structures) for label_map in (old, new)]
-            annotated = label.name in case.annotated
-            reference = case.reference_mask(label.name) if annotated else None
+            old, new = (Region(volume, partial(part.mask, structures=label.structures)) for volume in volumes)
+            reference = references.get(label.name)
+            box = common_box(old, new, *([reference] if reference else []))
+            masks = [old.mask(box), new.mask(box)]
             row = {**rows[label.name], "stage": "merged"}
             if not np.array_equal(*masks):
-                row |= score_case(masks[1], reference, case.geometry.spacing_mm, structure=label.name, tolerance_mm=tolerance_mm,
-                                  annotated=annotated, policy=policy)  # fmt: skip
+                row |= score_regions({label.name: (new, reference)}, case.geometry.spacing_mm, tolerance_mm=tolerance_mm,
+                                     policy=policy)[label.name]  # fmt: skip
             scores.append(row)
-            if annotated:
-                counts = _counts(*masks, reference, ~scan.merger.ranges[part.name])
+            if reference:
+                counts = _counts(*masks, reference.mask(box), ~scan.ranges[part.name][box[0]])
                 changes.append({"dataset": dataset, "case": case.case, "structure": label.name, "decoder": part.name, **counts})
     return scores, changes
 
 
 def _counts(old: np.ndarray, new: np.ndarray, reference: np.ndarray, outside: np.ndarray) -> dict[str, int]:
-    """Voxels predicted wrongly and rightly, before and after, and those on the slices (z,) outside the body part range."""
+    """Voxels predicted wrongly and rightly, before and after, and those on slices outside the body part range.
+
+    All masks are of one box (z, y, x), which holds all their voxels; outside: (z,) bool of its slices.
+    """
     wrong = {"before": old & ~reference, "after": new & ~reference}
     return {
         **{f"false_voxels_{when}": int(np.count_nonzero(mask)) for when, mask in wrong.items()},

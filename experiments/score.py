@@ -107,11 +107,13 @@ class CadsPolicy(PaperPolicy):
 
 
 def score_case(prediction: np.ndarray | None, reference: np.ndarray | None, spacing_mm: Sequence[float], *, structure: str,
-               tolerance_mm: float, annotated: bool = True, in_fov: bool = True, policy: Policy | None = None) -> dict:
+               tolerance_mm: float, annotated: bool = True, in_fov: bool = True, policy: Policy | None = None,
+               image_shape_zyx: Sequence[int] | None = None) -> dict:
     """Metrics, voxel counts and status of one structure of one case, keyed as the columns of scores.csv.
 
     prediction, reference: (z, y, x) masks on the case's native grid. Where the case does not annotate the structure, the reference is
     unknown and may be None. `in_fov` False says that the scan does not reach the structure; voxels predicted there are false positives.
+    image_shape_zyx: of the whole grid, where the masks are a box of it that holds all their voxels.
     Raises ValueError for masks of different shapes, and for a missing prediction (None is not an empty mask) or reference.
     """
     policy = policy or PaperPolicy()
@@ -119,7 +121,7 @@ def score_case(prediction: np.ndarray | None, reference: np.ndarray | None, spac
         return _row(Scores("not_annotated"), None, prediction)
     if prediction is None or reference is None:
         raise ValueError(f"{structure}: no {'prediction' if prediction is None else 'reference'} to score; an empty one is a mask of zeros")
-    extent_mm = [size * spacing for size, spacing in zip(np.shape(reference), spacing_mm, strict=True)]
+    extent_mm = [size * spacing for size, spacing in zip(image_shape_zyx or np.shape(reference), spacing_mm, strict=True)]
     prediction, reference = cropped(prediction, reference)
     if not reference.any():
         scores = policy.false_positive() if prediction.any() else policy.both_empty() if in_fov else Scores("out_of_fov")

@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from surface_distance import lookup_tables
 
 Box = tuple[slice, ...]
+_LEAF = 32  # points; building the tree costs as much as asking it, and with SciPy's 10 a fifth more
 
 
 class SurfaceDistances(NamedTuple):
@@ -67,7 +68,7 @@ def _distances_mm(points: np.ndarray, surface: np.ndarray, spacing_mm: np.ndarra
 
     Recomputed from whole index offsets, so that a distance equal to a tolerance is not moved past it by rounding.
     """
-    tree = cKDTree(surface * spacing_mm, balanced_tree=False, compact_nodes=False)
+    tree = cKDTree(surface * spacing_mm, leafsize=_LEAF, balanced_tree=False, compact_nodes=False)
     nearest = tree.query(points * spacing_mm)[1]
     return np.sqrt((((surface[nearest] - points) * spacing_mm) ** 2).sum(axis=1))
 

@@ -130,6 +130,7 @@ def footprint_row(method, seconds: float) -> dict:
         "nominal_share_sum": footprint.nominal_share_sum, "nominal_parameters_m": footprint.nominal_parameters_m,
         "dense_bytes": footprint.dense_bytes, "sparse_bytes": footprint.sparse_bytes,
         "seconds": round(seconds, 3), "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "decoder_multiply_adds_m": footprint.decoder_multiply_adds_m, "decoder_seconds": footprint.decoder_seconds,
     }  # fmt: skip
 
 
@@ -172,10 +173,11 @@ def fetch(cfg: Mapping) -> None:
 
 
 def predict(cfg: Mapping) -> None:
-    """Label maps of new scans by a finished run."""
+    """Label maps of new scans by a finished run, and pictures of them."""
+    from analysis.overlay import draw
     from experiments.predict import predict_folder
 
-    predict_folder(cfg)
+    predict_folder(cfg, draw)
 
 
 def export(cfg: Mapping) -> None:

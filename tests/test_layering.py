@@ -1,4 +1,4 @@
-"""Imports run one way: data -> model -> infer -> learn -> baselines -> experiments -> analysis; torch stays out of what must start fast."""
+"""Imports run one way, from clnet.data to analysis and benchmarks; torch stays out of what must start fast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # A package may import itself and what stands before it.
-LAYERS = ["clnet.data", "clnet.model", "clnet.infer", "clnet.learn", "baselines", "experiments", "analysis"]
+LAYERS = ["clnet.data", "clnet.model", "clnet.infer", "clnet.learn", "baselines", "experiments", "analysis", "benchmarks"]
 # What every package may import, and what these few may import of each other.
 COMMON = {"clnet.types": {"clnet.errors"}, "clnet.errors": set(), "clnet.anatomy": {"clnet.types", "clnet.errors"},
           "clnet.stop": {"clnet.errors"}, "clnet.atomic": {"clnet.types", "clnet.errors"},
@@ -23,7 +23,7 @@ WIRING = {"experiments.tasks"}
 ANALYSIS_MAY_IMPORT = {"analysis", *COMMON}
 WITHOUT_TORCH = ["clnet/types.py", "clnet/errors.py", "clnet/units.py", "clnet/atomic.py", "clnet/stop.py", "clnet/launch",
                  "clnet/anatomy", "clnet/data/dataset.py", "clnet/data/layout.py", "analysis"]
-OURS = ("clnet", "baselines", "experiments", "analysis")
+OURS = ("clnet", "baselines", "experiments", "analysis", "benchmarks")
 FILES = sorted(path for package in OURS for path in (REPOSITORY / package).rglob("*.py"))
 
 
@@ -83,6 +83,7 @@ def test_the_rule_sees_violations():
     assert violations("clnet.data.reader", "from ..model import network")
     assert violations("experiments.scenario", "from experiments import tasks") and not violations("experiments.tasks", "import analysis")
     assert violations("clnet.somewhere", "x = 1")
+    assert violations("experiments.score", "from benchmarks import contest") and not violations("benchmarks.p1", "import experiments.score")
     assert not violations("clnet.data.phantom.shapes", "from .part import Part\nfrom .. import store")
     assert not violations("experiments.evaluate", "from clnet.data.store import PreparedCase\nimport numpy")
 

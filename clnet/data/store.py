@@ -122,15 +122,12 @@ class PreparedCase:
 
     def reference_layers(self) -> np.ndarray:
         """(layer, z, y, x) labels of the whole scan on its own LPS grid. Raises DataError for a scan without labels."""
-        if "reference.b2nd" not in self.record["files"]:
-            raise DataError("the case was prepared without a reference on the native grid", where=self.folder,
-                            fix=f"delete {self.folder.parent} and run the same command again, with the labels")  # fmt: skip
-        return self._open("reference.b2nd")[:]
+        return self._reference[:]
 
     def reference_mask(self, label: str) -> np.ndarray:
         """(z, y, x) bool of a label on the scan's own LPS grid."""
         layer, values = self.label_table[label]
-        return select(self.reference_layers()[layer], values)
+        return select(self._reference[layer], values)
 
     @cached_property
     def _image(self) -> blosc2.NDArray:
@@ -139,6 +136,13 @@ class PreparedCase:
     @cached_property
     def _labels(self) -> blosc2.NDArray:
         return self._open("labels.b2nd")
+
+    @cached_property
+    def _reference(self) -> blosc2.NDArray:
+        if "reference.b2nd" not in self.record["files"]:
+            raise DataError("the case was prepared without a reference on the native grid", where=self.folder,
+                            fix=f"delete {self.folder.parent} and run the same command again, with the labels")  # fmt: skip
+        return self._open("reference.b2nd")
 
     @cached_property
     def _locations(self) -> np.ndarray:

@@ -96,11 +96,16 @@ class ExclusiveSet:
         """No claims will follow: let go of the strengths."""
         self.strength = None
 
-    def label_map(self, part: Part) -> np.ndarray:
-        """(z, y, x) uint8 or uint16 in the part's own numbers: the voxels that it won."""
+    def numbers(self, part: Part) -> np.ndarray:
+        """Value in this set -> label number of the part, 0 for what is not its own."""
         numbers = np.zeros(len(self.names) + 1, np.min_scalar_type(len(part.labels)))
         first = self.first[part.name]
         numbers[first : first + len(part.labels)] = np.arange(1, len(part.labels) + 1)
+        return numbers
+
+    def label_map(self, part: Part) -> np.ndarray:
+        """(z, y, x) uint8 or uint16 in the part's own numbers: the voxels that it won."""
+        numbers = self.numbers(part)
         won = np.zeros(self.values.shape, numbers.dtype)
         for z in self.planes.get(part.name, ()):
             won[z] = numbers[self.values[z]]

@@ -1,9 +1,8 @@
-"""Merging of one scan's predictions, which come part by part: bounded by body part, then one winner a voxel among those that exclude
-each other."""
+"""Merging of a scan, or of some of its slices: bounded by body part, then one winner a voxel among those that exclude each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,7 +15,8 @@ class ScanMerger:
     """Takes each part's label map once and never holds more than one winner map per exclusive set.
 
     parts: all that will come, in the order that decides ties; inside: decoder -> (z,) bool, slices inside its body part range (one that
-    is missing is not bounded); shape_zyx: of the scan's native grid. `names`: set -> value -> structure, for `set_map`.
+    is missing is not bounded); shape_zyx: of the scan's native grid. `names`: set -> value -> structure, for `set_map`. No slice depends
+    on another: merged one slab after the other (`MergedScan`), a scan has the same result as merged whole.
 
     Parts in no set, and nested ones, are only bounded and come back from `add` at once. The others come from `masks` when all parts of
     their set were added. The result depends on the order of `parts`, never on that of `add`.
@@ -42,11 +42,11 @@ class ScanMerger:
         self._set_of = {part.name: name for name, own in members.items() for part in own}
         self._lesions: dict[str, dict[int, np.ndarray]] = {}  # lesion decoder -> slice -> (y, x) uint8 confidence
 
-    def add(self, part: Part, label_map: np.ndarray, confidence: np.ndarray | None = None) -> np.ndarray | None:
+    def add(self, part: Part, label_map: np.ndarray | None, confidence: np.ndarray | None = None) -> np.ndarray | None:
         """Take a part's prediction; lesions come before their organs (`MergingRules.lesions_first`).
 
-        label_map: (z, y, x) uint8 as `Part` defines it; confidence: (z, y, x) uint8, 255 times the probability of the predicted label;
-        without it every label is certain. Neither is changed or kept.
+        label_map: (z, y, x) uint8 as `Part` defines it, None where it predicts nothing; confidence: (z, y, x) uint8, 255 times the
+        probability of the predicted label; without it every label is certain. Neither is changed or kept.
         Returns the bounded label map of a part that competes with nobody (the same array where nothing was cut), None for others.
         Raises ValueError for a part that is unknown, comes twice or before its lesion, and for another shape.
         """
@@ -56,10 +56,13 @@ class ScanMerger:
         if any(array is not None and array.shape != self.shape_zyx for array in (label_map, confidence)):
             raise ValueError(f"{part.name}: found shape {label_map.shape}, expected {self.shape_zyx} of label map and confidence")
         self.pending.remove(part.name)
-        bounded, inside = self._bounded(part.name, label_map), self.ranges[part.name]
+        bounded = None if label_map is None else self._bounded(part.name, label_map)
         if part.name not in self._set_of:
             return bounded
-        held = self.sets[self._set_of[part.name]]
+        held, inside = self.sets[self._set_of[part.name]], self.ranges[part.name]
+        if bounded is None:
+            self._release(held)
+            return None
         held.claim(part, bounded, confidence, inside, self._lesion_of(part.name))
         if self.rules.lesions.get(part.name):
             sure = confidence is None or not self.rules.soft_lesions
@@ -115,59 +118,3 @@ class ScanMerger:
         if missing:
             raise ValueError(f"set {name} still waits for {sorted(missing)}")
         return self.sets[name]
-
-
-class Anywhere:
-    """Of a method that knows no body part ranges."""
-
-    def inside(self, case) -> dict[str, np.ndarray]:
-        """No decoder is bounded."""
-        return {}
-
-    inside_prepared = inside
-
-    def identity(self, decoder: str) -> None:
-        """Nothing depends on it."""
-
-
-class MergedScan:
-    """One scan's predictions after merging.
-
-    merger: awaits all of `parts`; predictions: each part, its label map and its confidence, as `ScanMerger.add` takes them.
-    """
-
-    def __init__(self, merger: ScanMerger, parts: Sequence[Part], predictions: Iterable[tuple[Part, np.ndarray, np.ndarray | None]]):
-        self.merger, self._parts = merger, parts
-        taken = {part.name: merger.add(part, label_map, confidence) for part, label_map, confidence in predictions}
-        self.alone = {name: label_map for name, label_map in taken.items() if label_map is not None}
-        self.names = merger.names  # exclusive set -> value -> structure
-
-    def label_map(self, part: Part) -> np.ndarray:
-        """(z, y, x) of a part, as `Part` defines it."""
-        return self.alone[part.name] if part.name in self.alone else self.merger.masks(part)
-
-    def parts(self) -> Iterator[tuple[Part, np.ndarray]]:
-        """Each part with its label map."""
-        for part in self._parts:
-            yield part, self.label_map(part)
-
-    def sets(self) -> dict[str, np.ndarray]:
-        """Exclusive set -> (z, y, x) label map with values as in `names`."""
-        return {name: self.merger.set_map(name) for name in self.names}
-
-
-class ScanMerging:
-    """Predicts and merges whole scans; each part is shown only windows where merging would keep what it predicts.
-
-    body: knows the parts' ranges by `inside(case)` and `inside_prepared(case)`, decoder -> (z,) bool on the native and on the prepared
-    grid (`Anywhere`, or what a method has).
-    """
-
-    def __init__(self, rules: MergingRules, parts: Sequence[Part], body):
-        self.rules, self.parts, self.body = rules, parts, body
-
-    def __call__(self, case, predictor: Callable) -> MergedScan:
-        """case: a prepared scan; predictor: a method's, of the parts in the order of `rules.lesions_first`."""
-        merger = ScanMerger(self.rules, self.parts, self.body.inside(case), case.geometry.shape_zyx)
-        reach = self.rules.reach(self.parts, self.body.inside_prepared(case), case.shape_zyx[0])
-        return MergedScan(merger, self.parts, predictor(case, reach=reach))

@@ -12,6 +12,7 @@ from monai.data.utils import compute_importance_map
 from torch import Tensor
 
 from clnet.data.intensity import AIR_HU, Intensity
+from clnet.infer.accumulate import SLAB_VOXELS, Slab, WindowSums
 
 Encoded = TypeVar("Encoded")  # what the encoder makes of a batch of windows
 Probabilities = Callable[[Encoded], Tensor]  # -> (batch, channel, z, y, x)
@@ -41,32 +42,37 @@ class Windows:
         count = int(np.ceil((length - size) / max(size * (1 - self.overlap), 1))) + 1
         return [round(i * (length - size) / (count - 1)) for i in range(count)]
 
+    def rows(self, length: int) -> list[slice]:
+        """The slices of a scan of `length` slices that each row of windows shows, from the first row on."""
+        before = max(self.patch_zyx[0] - length, 0) // 2  # of padding
+        first = self.starts(max(length, self.patch_zyx[0]), 0)
+        return [slice(max(z - before, 0), min(z - before + self.patch_zyx[0], length)) for z in first]
+
 
 @torch.inference_mode()
 def finished_slabs(
     image_hu: np.ndarray, encoder: Callable[[Tensor], Encoded], decoders: Mapping[str, Probabilities], channels: Mapping[str, int],
     first_is_background: Mapping[str, bool], windows: Windows, intensity: Intensity, device: str | torch.device = "cpu",
     reach: Mapping[str, np.ndarray] | None = None,
-) -> Iterator[tuple[int, dict[str, Tensor]]]:  # fmt: skip
+) -> Iterator[tuple[int, Slab]]:  # fmt: skip
     """Probabilities of every decoder, slab by slab from the first slice on.
 
     image_hu: (z, y, x) int16 on the prepared grid. channels: how many each decoder's probabilities have. reach: decoder -> (z,) bool,
     slices where it is wanted: windows without any of them are not shown to it, and its probabilities elsewhere mean nothing.
-    Yields (first slice, decoder -> (channel, slices, y, x) float32); the slabs follow each other without gap.
-    Memory grows with one window's height, not with the scan's.
+    Yields (first slice, slab); the slabs follow each other without gap. Windows that no decoder wants are not encoded.
+    Memory grows with one window's height and the channels of the decoders that are wanted there, not with the scan's height.
     """
     shape = image_hu.shape
     padded, before = _padded(image_hu, windows.patch_zyx)
     height = windows.patch_zyx[0]
     importance = compute_importance_map(windows.patch_zyx, mode="gaussian", sigma_scale=0.125, device=device).float()
     starts = [windows.starts(length, axis) for axis, length in enumerate(padded.shape)]
-    sums = {name: torch.zeros((channels[name], height, *padded.shape[1:]), device=device) for name in decoders}
-    weight = torch.zeros((height, *padded.shape[1:]), device=device)
-    for index, z in enumerate(starts[0]):
-        places = [(y, x) for y in starts[1] for x in starts[2]]
-        rows = slice(max(z - before[0], 0), z - before[0] + height)
-        wanted = {name: run for name, run in decoders.items() if reach is None or name not in reach or reach[name][rows].any()}
-        for chunk in _chunks([p for p in places if _holds_tissue(padded, (z, *p), windows.patch_zyx)], windows.batch):
+    background = frozenset(name for name, first in first_is_background.items() if first)
+    sums = WindowSums(height, padded.shape[1:], channels, background, importance)
+    for index, (z, shown) in enumerate(zip(starts[0], windows.rows(shape[0]), strict=True)):
+        wanted = {name: run for name, run in decoders.items() if reach is None or name not in reach or reach[name][shown].any()}
+        places = [(y, x) for y in starts[1] for x in starts[2] if wanted and _holds_tissue(padded, (z, y, x), windows.patch_zyx)]
+        for chunk in _chunks(places, windows.batch):
             boxes = [tuple(slice(a, a + s) for a, s in zip(p, windows.patch_zyx[1:], strict=True)) for p in chunk]
             image = np.stack([intensity.normalise(padded[(slice(z, z + height), *box)]) for box in boxes])
             if len(image) == 1:  # torch's 3D convolution of a single sample takes longer on a CPU than that of two
@@ -74,16 +80,14 @@ def finished_slabs(
             encoded = encoder(torch.from_numpy(image).to(device))
             for name, probabilities in wanted.items():
                 for box, probability in zip(boxes, probabilities(encoded).float(), strict=False):
-                    sums[name][(slice(None), slice(None), *box)] += probability * importance
+                    sums.add(name, box, probability)
             for box in boxes:
-                weight[(slice(None), *box)] += importance
+                sums.visit(box)
         last = index == len(starts[0]) - 1
         ready = height if last else starts[0][index + 1] - z
-        slab = {name: _average(total[:, :ready], weight[:ready], first_is_background[name]) for name, total in sums.items()}
-        yield from _without_padding(z, slab, before, shape)
+        yield from _without_padding(z, ready, sums, before, shape)
         if not last:
-            weight = _shifted(weight, ready, 0)
-            sums = {name: _shifted(total, ready, 1) for name, total in sums.items()}
+            sums.advance(ready)
 
 
 def _padded(image_hu: np.ndarray, size_zyx: Sequence[int]) -> tuple[np.ndarray, list[int]]:
@@ -104,29 +108,10 @@ def _chunks(items: list, size: int) -> Iterator[list]:
         yield items[first : first + size]
 
 
-def _average(total: Tensor, weight: Tensor, first_is_background: bool) -> Tensor:
-    """Weighted mean; voxels that no window visited are background."""
-    mean = total / weight.clamp_min(1e-12)
-    if first_is_background:
-        mean[0][weight == 0] = 1.0
-    return mean
-
-
-def _shifted(buffer: Tensor, rows: int, axis: int) -> Tensor:
-    """Move the buffer up by `rows` slices and clear what becomes free."""
-    moved = torch.zeros_like(buffer)
-    keep = buffer.shape[axis] - rows
-    moved.narrow(axis, 0, keep).copy_(buffer.narrow(axis, rows, keep))
-    return moved
-
-
-def _without_padding(
-    z: int, slab: dict[str, Tensor], before: Sequence[int], shape: Sequence[int]
-) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """Cut the padding off a slab whose first slice is `z` of the padded volume; yields nothing where the slab is all padding."""
-    rows = next(iter(slab.values())).shape[1] if slab else 0
-    low, high = max(z, before[0]), min(z + rows, before[0] + shape[0])
-    if low >= high:
-        return
-    box = (slice(None), slice(low - z, high - z), *(slice(b, b + n) for b, n in zip(before[1:], shape[1:], strict=True)))
-    yield low - before[0], {name: probability[box] for name, probability in slab.items()}
+def _without_padding(z: int, ready: int, sums: WindowSums, before: Sequence[int], shape: Sequence[int]) -> Iterator[tuple[int, Slab]]:
+    """The first `ready` slices of the sums, which begin at slice `z` of the padded volume, in slabs of limited size; none of padding."""
+    low, high = max(z, before[0]), min(z + ready, before[0] + shape[0])
+    plane = tuple(slice(b, b + n) for b, n in zip(before[1:], shape[1:], strict=True))
+    thick = max(SLAB_VOXELS // (shape[1] * shape[2]), 1)
+    for first in range(low, high, thick):
+        yield first - before[0], Slab(sums, (slice(first - z, min(first + thick, high) - z), *plane))

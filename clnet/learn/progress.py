@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from clnet.units import rank
+
 Listener = Callable[[float, float, str], object]  # share done (0 to 1), seconds left (NaN: unknown), the piece of work
 
 
@@ -59,7 +61,9 @@ class RunProgress:
         self._tell(name)
 
     def say(self, text: str) -> None:
-        """Print a line at once."""
+        """Print a line at once; of several processes that train together the first one does."""
+        if rank() > 0:
+            return
         print(f"[{clock(time.monotonic() - self.started)}] {text}", file=self.stream or sys.stdout, flush=True)
 
     @property

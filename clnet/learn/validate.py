@@ -12,7 +12,7 @@ from torch import Tensor
 
 from clnet.data.intensity import Intensity
 from clnet.data.store import PreparedCase
-from clnet.infer.predict import PartNetwork, predict_parts
+from clnet.infer.predict import PartNetwork, ScanPredictor
 from clnet.infer.window import Windows
 from clnet.learn.target import Variants, probabilities
 from clnet.model.block import with_fast_layout
@@ -72,8 +72,8 @@ class Validation:
         for case, target in self.cases:
             part = Part(target.decoder.name, target.labels, identity="", nested=target.decoder.nested)
             ended = PartNetwork(part, lambda given, target=target: probabilities(network(*given).logits[0], target))
-            [(_, label_map, _)] = predict_parts(case, encoder=self._inputs(case), networks=[ended], windows=self.windows,
-                                                intensity=self.intensity, device=self.device)  # fmt: skip
+            predictor = ScanPredictor(self._inputs(case), [ended], self.windows, self.intensity, self.device)
+            [(_, label_map, _)] = predictor(case)
             for label in target.labels:
                 reference = case.reference_mask(label.name)
                 if reference.any():

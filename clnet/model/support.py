@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -84,11 +84,48 @@ class Pass:
         """Features of the route's supporters, each finest first; none where they come as masks."""
         return [self.output(key).features for key in route.features]
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Let go of the outputs of supporters that nobody will ask for again."""
+        for key in keys:
+            self._outputs.pop(key, None)
+
     def input(self, route: Route) -> Tensor:
         """(batch, channel, z, y, x): the image, and the supporters' foreground where it comes as masks."""
         known = ((self.output(key).logits[0], self.paths.decoders[key].nested, self.paths.background.get(key, (0,))) for key in route.masks)
         masks = [foreground(*own) for own in known]
         return torch.cat((self.image, *masks), dim=1) if masks else self.image
+
+
+def running_order(keys: Sequence[str], routes: Mapping[str, Route]) -> list[str]:
+    """`keys` in an order in which few supporters' outputs wait: each decoder after its supporters, and as soon as the last of them ran."""
+    dependents: dict[str, list[str]] = {}
+    for key in keys:
+        for supporter in routes[key].supporters:
+            dependents.setdefault(supporter, []).append(key)
+    order: dict[str, None] = {}  # with supporters that are not in `keys`
+
+    def visit(key: str) -> None:
+        if key not in order:
+            for supporter in routes[key].supporters:
+                visit(supporter)
+            order[key] = None
+            for dependent in dependents.get(key, ()):
+                if all(supporter in order for supporter in routes[dependent].supporters):
+                    visit(dependent)
+
+    for key in keys:
+        visit(key)
+    wanted = set(keys)
+    return [key for key in order if key in wanted]
+
+
+def last_uses(order: Sequence[str], routes: Mapping[str, Route]) -> dict[str, int]:
+    """Supporter -> place in `order` of the last decoder that needs it, by itself or for its own supporters."""
+
+    def needed(key: str) -> set[str]:
+        return set(routes[key].supporters).union(*(needed(supporter) for supporter in routes[key].supporters))
+
+    return {supporter: place for place, key in enumerate(order) for supporter in needed(key)}
 
 
 def foreground(logits: Tensor, nested: bool, background: Sequence[int] = (0,)) -> Tensor:

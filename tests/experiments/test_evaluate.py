@@ -36,11 +36,11 @@ class Case:
     case = "patient"
     geometry = Geometry((1, 4, 6), (3.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
     annotated = frozenset({"A_Aorta", "Arch"})
-    values = {"A_Aorta": (1, 2, 3), "Arch": (1,)}
+    label_table = {"A_Aorta": (0, (1, 2, 3)), "Arch": (0, (1,))}
     reference = np.array([[[1, 1, 2, 2, 3, 3]] * 2 + [[0] * 6] * 2], np.uint8)
 
-    def reference_mask(self, label: str) -> np.ndarray:
-        return np.isin(self.reference, self.values[label])
+    def reference_layers(self) -> np.ndarray:
+        return self.reference[None]
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from clnet.data.store import save_array
+from clnet.infer.mergedscan import Anywhere
 from clnet.infer.merging import merging_rules
-from clnet.infer.scanmerger import Anywhere
 from clnet.types import Geometry, Label, Part
 from experiments.evaluate import score_one_case
 from experiments.merged import Contest, merge_one_case
@@ -27,9 +27,10 @@ class Case:
     case, dataset = "patient", "abdomen"
     geometry = Geometry((4, 1, 6), (3.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
     annotated = frozenset({"Liver", "Kidney"})
+    label_table = {"Liver": (0, (1,)), "Kidney": (1, (1,))}
 
-    def reference_mask(self, label: str) -> np.ndarray:
-        return REFERENCE[label]
+    def reference_layers(self) -> np.ndarray:
+        return np.stack([REFERENCE[name] for name in self.label_table]).astype(np.uint8)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from clnet.data.intensity import Intensity
-from clnet.infer.native import NativeLabelMap, decide
-from clnet.infer.predict import PartNetwork, predict_parts
+from clnet.infer.native import NativeClaims, NativeGrid, decide
+from clnet.infer.predict import PartNetwork, ScanPredictor
 from clnet.infer.window import Windows
 from clnet.types import Geometry, Label, Part
 
@@ -42,17 +42,39 @@ def test_slabs_give_the_confidence_of_the_whole_volume(nested):
     if not nested:
         probability = (6 * probability).softmax(0)
     labels, confidence = decide(probability, nested)
-    collected = NativeLabelMap((6, 5, 4), (6, 5, 4), nested)
+    claims = NativeClaims(NativeGrid((6, 5, 4), ((3, 9), (0, 5), (2, 6))), nested)
+    found = np.zeros((2, 10, 5, 7), np.uint8)
     for first in range(0, 6, 2):
-        collected.add(first, probability[:, first : first + 2])
-    assert (collected.labels == labels.numpy()).all()
-    assert collected.confidence.dtype == np.uint8
-    assert np.abs(collected.confidence.astype(int) - confidence.numpy()).max() <= 1  # rounding of the interpolation
-    assert ((collected.confidence > 0) == (collected.labels > 0)).all()
+        for claim in claims.add(probability[:, first : first + 2], 2):
+            assert claim.labels.dtype == claim.confidence.dtype == np.uint8
+            found[(slice(None), *claim.box)] = claim.labels, claim.confidence
+    inside = found[:, 3:9, :, 2:6].astype(int)
+    assert (inside[0] == labels.numpy()).all() and found.sum() == inside.sum()
+    assert np.abs(inside[1] - confidence.numpy()).max() <= 1  # rounding of the interpolation
+    assert ((inside[1] > 0) == (inside[0] > 0)).all()
+
+
+@pytest.mark.parametrize("native", [6, 9, 17, 4])
+@pytest.mark.parametrize("nested", [False, True])
+def test_slabs_that_no_window_reached_are_certain_background(native, nested):
+    """Slices 0-1, 4-5 and 6-7 come as None, 2-3 and 8-9 with probabilities: the same as slabs that say so voxel by voxel."""
+    probability = torch.zeros((2, 10, 3, 3))
+    probability[0] = 0.0 if nested else 1.0
+    for rows in (slice(2, 4), slice(8, 10)):
+        probability[:, rows] = torch.tensor([0.1, 0.9]).reshape(2, 1, 1, 1)
+    results = []
+    for lazy in (True, False):
+        claims, found = NativeClaims(NativeGrid((10, 3, 3), ((0, native), (0, 3), (0, 3))), nested), np.zeros((2, native, 3, 3), np.uint8)
+        for first in range(0, 10, 2):
+            slab = probability[:, first : first + 2]
+            for claim in claims.add(None if lazy and first not in (2, 8) else slab, 2):
+                found[(slice(None), *claim.box)] = claim.labels, claim.confidence
+        results.append(found)
+    assert results[0].any() and (results[0] == results[1]).all()
 
 
 class Scan:
-    """Just what predict_parts reads of a prepared case."""
+    """Just what a predictor reads of a prepared case."""
 
     shape_zyx = (4, 4, 4)
     crop_zyx = ((1, 5), (0, 4), (2, 6))
@@ -69,7 +91,7 @@ def test_a_scan_yields_label_map_and_confidence_on_its_own_grid():
         PartNetwork(parts[0], lambda x: torch.tensor([0.2, 0.1, 0.7]).reshape(1, 3, 1, 1, 1).expand(len(x[0]), 3, 4, 4, 4)),
         PartNetwork(parts[1], lambda x: torch.full((len(x[0]), 1, 4, 4, 4), 0.75)),
     ]
-    results = list(predict_parts(Scan(), encoder=lambda x: [x], networks=networks, windows=Windows((4, 4, 4)), intensity=intensity))
+    results = list(ScanPredictor(lambda x: [x], networks, Windows((4, 4, 4)), intensity)(Scan()))
     assert [part.name for part, _, _ in results] == ["a", "n"]
     for (_, labels, confidence), value, certain in zip(results, (2, 1), (178, 255), strict=True):  # 0.7 * 255 = 178.5, to the even 178
         assert labels.shape == confidence.shape == (6, 4, 7) and labels.dtype == confidence.dtype == np.uint8

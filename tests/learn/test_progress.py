@@ -45,3 +45,13 @@ def test_the_listener_hears_now_and_then_and_copies_have_none():
     assert heard[1][:2] == (1.0, 0.0)
     progress.stream = None
     assert pickle.loads(pickle.dumps(progress)).listener is None and copy.deepcopy(progress).share == 1.0
+
+
+def test_of_several_processes_that_train_together_the_first_prints(monkeypatch):
+    progress = RunProgress(stream=io.StringIO())
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    progress.say("from the second")
+    assert progress.stream.getvalue() == ""
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    progress.say("from the first")
+    assert progress.stream.getvalue().endswith("from the first\n")

@@ -10,7 +10,7 @@ import torch
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
-from clnet.model.support import Pass, Paths, Route, for_inference, foreground
+from clnet.model.support import Pass, Paths, Route, for_inference, foreground, last_uses, running_order
 
 SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
 IMAGE = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -58,3 +58,20 @@ def test_masks_are_the_foreground_of_the_supporter(paths):
     assert foreground(logits, False).item() == 1 and foreground(logits, False, (0, 2)).item() == 1  # 0.67 and 0.55 of foreground
     assert foreground(logits, False, (0, 1)).item() == 0, "the channel of a structure that was never taught is background"
     assert Pass(paths, IMAGE).supports(route) == [] and Pass(paths, IMAGE).input(paths.routes["nerve"]) is IMAGE
+
+
+def test_supporters_run_beside_those_that_need_them():
+    routes = {"lesion": Route("e", ("liver",)), "liver": Route("e"), "eye": Route("e"), "spleen": Route("e"), "nerve": Route("e", ("eye",)),
+              "chiasm": Route("e", ("nerve", "gland")), "gland": Route("e"), "lens": Route("e", ("eye",)), "old": Route("e"),
+              "late": Route("e", ("old",))}  # fmt: skip
+    order = running_order([key for key in routes if key != "old"], routes)  # an old version that supports, and is no part itself
+    assert order == ["liver", "lesion", "eye", "nerve", "lens", "spleen", "gland", "chiasm", "late"]
+    assert last_uses(order, routes) == {"liver": 1, "eye": 7, "nerve": 7, "gland": 7, "old": 8}  # the chiasm's nerve needs the eye
+
+
+def test_a_supporter_can_be_forgotten(paths):
+    way = Pass(paths, IMAGE)
+    first = way.output("eye")
+    assert way.output("eye") is first
+    way.forget(["eye", "nerve"])
+    assert way.output("eye") is not first and torch.equal(way.output("eye").logits[0], first.logits[0])
