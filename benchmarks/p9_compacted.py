@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from statistics import median
 
@@ -37,7 +38,11 @@ TRAINED = ("`pruning=structured` on the phantom's whole-body dataset, rounds sto
 
 @dataclass(frozen=True)
 class Contestants:
-    """dense: the unpruned decoder; masked: its pruned form as training has it; encoded: features of a batch of windows."""
+    """dense: the unpruned decoder; masked: its pruned form as training has it; encoded: features of a batch of windows.
+
+    In 32 bits the masked network itself can be 2e-4 off what it computes in 64, by the normalisation of its large channels-last maps;
+    so the compact one, which is closer, is compared with it in 64 bits.
+    """
 
     workload: str
     dense: DecoderNetwork
@@ -61,7 +66,8 @@ def _contest(each: Contestants, repeats: int) -> Result:
     dense, masked = (with_fast_layout(network.eval(), "cpu") for network in (each.dense, each.masked))
     logits, expected = (network(each.encoded).logits[0] for network in (small, masked))
     assert torch.equal(logits.argmax(1), expected.argmax(1)), "labels differ"
-    equal = agreement("labels equal, logits", float((logits - expected).abs().max()), LIMIT)
+    exact = copy.deepcopy(each.masked).double()([features.double() for features in each.encoded]).logits[0]
+    equal = agreement("labels equal; logits, to the masked network in 64 bits", float((logits - exact).abs().max()), LIMIT)
     times = alternate({"compact": lambda: small(each.encoded), "dense": lambda: dense(each.encoded)}, repeats)
     fewer = multiply_adds(dense, each.encoded)[0] / multiply_adds(small, each.encoded)[0]
     return Result("P9", each.workload, "compact", "dense", speedup(times, "compact", "dense"), 3.0, True, equal,
