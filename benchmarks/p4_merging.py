@@ -35,6 +35,7 @@ from clnet.types import Label, Part
 SIZES = {"full": ((200, 150, 150), (56, 48, 64), 137, 411, 3, 1 / 16), "small": ((24, 20, 20), (8, 8, 8), 12, 36, 1, 1e-4)}
 BANK = 4  # windows that the networks hand out in turn
 INTENSITY = Intensity([{"center_hu": 0.0, "scale_hu": 100.0}])
+_MMAP_THRESHOLD = -3  # of mallopt(3): what is larger is no part of the heap, which fragments
 GOAL_BYTES, GOAL_TIME, TIE = 30.0, 1.1, 1e-6  # bytes a voxel; of MONAI's time; margin of probabilities that float32 may decide either way
 
 
@@ -44,8 +45,8 @@ def run(size: str = "full") -> list[Result]:
     work, voxels = Workload(shape, patch, channels), float(np.prod(shape))
     wrong = work.wrong(work.ours(sums_gib))
     sides = {"ours": lambda: work.ours(sums_gib), "monai": work.monai, "nnunet": work.nnunet}
+    times = alternate(sides, repeats)  # before `peak_bytes` changes how memory is handed back
     taken = {name: peak_bytes(side) / voxels for name, side in sides.items()}
-    times = alternate(sides, repeats)
     wide = Workload(shape, patch, more)
     grown = peak_bytes(lambda: wide.ours(sums_gib)) / voxels
     equal = f"labels of float64 sums: equal but for {wrong} voxels that are ties to {TIE:g}"
@@ -151,9 +152,11 @@ class Workload:
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
-    """By how much this process grows at most while `work` runs (Linux)."""
+    """By how much this process grows at most while `work` runs (Linux, glibc); what is freed in large pieces leaves it at once."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_MMAP_THRESHOLD, 1 << 18)
+    libc.malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
     before = _status("VmRSS")
     work()

@@ -33,7 +33,7 @@ NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "predict*", "
                 "evaluate.workers", "trainer.workers", "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads",
                 "trainer.accelerator", "trainer.strategy", "trainer.checkpoint_every_epochs", "trainer.prediction_gib", "gallery*")
 # What runs were before there was such a key: their folders stay valid.
-_IMPLIED = {"scored_cases": "test"}
+_IMPLIED = {"scored_cases": "test", "trainer.prediction_precision": "32-true"}
 _LONGEST_NAME = 100
 _LOCK_S = 1.0  # to wait for a lock: who asks for a run's state holds it for a moment
 

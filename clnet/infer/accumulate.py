@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
-SLAB_VOXELS = 1 << 21  # of one channel, in a slab: what works on slabs needs little memory, however high the windows are
+SLAB_VOXELS = 1 << 19  # of one channel, in a slab: what works on slabs needs little memory, however high the windows are
 _BYTES = 4  # of a float32
 
 

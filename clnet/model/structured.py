@@ -27,11 +27,13 @@ class Slices:
 
 @dataclass(frozen=True)
 class Layer:
-    """The output channels of one convolution. own: what computes them; read: where later convolutions of the decoder read them."""
+    """The output channels of one convolution. own: what computes them; read: where later convolutions of the decoder read them; scale:
+    what of `own` sets their size, the weight of a normalisation or the filter itself."""
 
     count: int
     own: tuple[Slices, ...]
     read: tuple[Slices, ...]
+    scale: Slices
 
 
 def channel_layers(network: DecoderNetwork) -> list[Layer]:
@@ -39,16 +41,18 @@ def channel_layers(network: DecoderNetwork) -> list[Layer]:
     layers = []
     for level, (up, block) in enumerate(zip(network.ups, network.blocks, strict=True)):
         entry = f"blocks.{level}.conv1.conv.weight"
-        layers.append(Layer(up.out_channels, _parameters(f"ups.{level}", 1), (Slices(entry, 1),)))
-        first = block.conv1.conv.in_channels - sum(own[level].out_channels for own in network.projections)
-        for index, own in enumerate(network.projections):
-            layers.append(Layer(own[level].out_channels, _parameters(f"projections.{index}.{level}", 0), (Slices(entry, 1, first),)))
-            first += own[level].out_channels
+        own = _parameters(f"ups.{level}", 1)
+        layers.append(Layer(up.out_channels, own, (Slices(entry, 1),), own[0]))
+        first = block.conv1.conv.in_channels - sum(projection[level].out_channels for projection in network.projections)
+        for index, projection in enumerate(network.projections):
+            own = _parameters(f"projections.{index}.{level}", 0)
+            layers.append(Layer(projection[level].out_channels, own, (Slices(entry, 1, first),), own[0]))
+            first += projection[level].out_channels
         readers = [Slices(f"heads.{level}.weight", 1), *([Slices(f"ups.{level - 1}.weight", 0)] if level else [])]
         for number, read in ((1, [Slices(f"blocks.{level}.conv2.conv.weight", 1)]), (2, readers)):
             convolution, norm = (f"blocks.{level}.{kind}{number}" for kind in ("conv", "norm"))
-            own = (Slices(f"{convolution}.conv.weight", 0), *_parameters(norm, 0))
-            layers.append(Layer(block.conv1.conv.out_channels, own, tuple(read)))
+            scale, shift = _parameters(norm, 0)
+            layers.append(Layer(block.conv1.conv.out_channels, (Slices(f"{convolution}.conv.weight", 0), scale, shift), tuple(read), scale))
     return layers
 
 
@@ -58,15 +62,15 @@ def _parameters(layer: str, dim: int) -> tuple[Slices, Slices]:
 
 @dataclass(frozen=True)
 class WholeChannels:
-    """Removes output channels of convolutions, those of every layer in step, in each the one whose filter has the smallest norm first.
+    """Removes output channels of convolutions, those of every layer in step, in each the least important one first.
 
-    power: 1 or 2, of the norm. With a channel go the weight and bias of its normalisation, and what later convolutions read it by.
-    Every layer keeps one channel. Norms are ranked inside a layer, not across: a normalisation follows most convolutions, so that the
-    scale of a filter means nothing beside another layer's, and a ranking across would empty whole layers before it touched others.
-    Source: Li et al. 2017, 3.1 and 3.2 (filters by their L1 norm in their layer, with the weights that read them).
+    Important is what is large and is read: the weight of the channel's normalisation, or the norm of its filter where none follows,
+    times the norm of the weights that read it, each reader's over its mean. The norm of a filter that is normalised says nothing. With
+    a channel go the weight and bias of its normalisation, and what later convolutions read it by. Every layer keeps one channel.
+    Channels are ranked inside a layer: a ranking across empties whole layers before it touches others.
+    Source: Liu et al. 2017, 3 (the weight of the normalisation as a channel's importance); Fang et al. 2023, 3.3 (with the norms of all
+    that depends on it); Li et al. 2017, 3.1 (the same share of every layer, with the weights that read what goes).
     """
-
-    power: int = 1
 
     def __call__(self, network: DecoderNetwork, rate: float, within: Mapping[str, Tensor] | None = None) -> Masks:
         """Masks of all convolutions and normalisations, True = kept, with the fewest channels removed that make up `rate`.
@@ -98,9 +102,15 @@ class WholeChannels:
     def _ranked(self, layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> Iterator[tuple[float, int, int]]:
         """(share of the layer that is gone with the channel, layer, channel) of all channels but the most important one of each layer."""
         for index, layer in enumerate(layers):
-            filters = layer.own[0].of(parameters[layer.own[0].name], layer.count)
-            ranked = filters.flatten(1).double().norm(self.power, dim=1).argsort(stable=True).tolist()
+            ranked = _importance(layer, parameters).argsort(stable=True).tolist()
             yield from (((place + 1) / layer.count, index, channel) for place, channel in enumerate(ranked[:-1]))
+
+
+def _importance(layer: Layer, parameters: Mapping[str, Tensor]) -> Tensor:
+    """(channel,) float64; 0 for a channel that is removed already."""
+    views = [part.of(parameters[part.name], layer.count) for part in (layer.scale, *layer.read)]
+    sizes = [view.reshape(layer.count, -1).double().square().sum(1) for view in views]
+    return (sizes[0] * sum(size / size.mean().clamp_min(torch.finfo(size.dtype).tiny) for size in sizes[1:])).sqrt()
 
 
 def _first(falls_short: Callable[[int], bool], most: int) -> int:
