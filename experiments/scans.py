@@ -117,7 +117,8 @@ def find_scans(source: str | Path | None, output: str | Path | None, wanted: obj
                          found="; ".join(dicom.skipped) or f"{len(files)} other file(s)",
                          fix="input=FOLDER names the folder that holds the NIfTI files itself, or that holds DICOM series in or below it")
     named = [(_name(path), path, None) for path in images]
-    named += [(name, one.folder, one) for name, one in zip(_series_names(series, folder), series, strict=True)]
+    names = zip(_series_names(dicom.series, folder), dicom.series, strict=True)  # of all, so that a choice changes no name
+    named += [(name, one.folder, one) for name, one in names if one in series]
     found.scans = [Scan(name, image, output / f"{name}.nii.gz", one) for name, image, one in named]
     twice = sorted(name for name, number in Counter(name for name, _, _ in named).items() if number > 1)
     if twice:

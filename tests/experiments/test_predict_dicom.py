@@ -113,8 +113,8 @@ def test_several_series_of_a_folder_have_names_of_their_own_and_can_be_chosen(ru
     output = predict(run, tmp_path / "in", tmp_path / "out")
     assert sorted(path.name for path in output.glob("*.nii.gz")) == ["study_s002.nii.gz", "study_s004.nii.gz"]
     chosen = predict(run, tmp_path / "in", tmp_path / "chosen", series=4)
-    assert sorted(path.name for path in chosen.glob("*.nii.gz")) == ["study.nii.gz"]
-    assert (chosen / "study.nii.gz").read_bytes() == (output / "study_s004.nii.gz").read_bytes()
+    assert sorted(path.name for path in chosen.glob("*.nii.gz")) == ["study_s004.nii.gz"]
+    assert (chosen / "study_s004.nii.gz").read_bytes() == (output / "study_s004.nii.gz").read_bytes()
     with pytest.raises(UsageError, match="no series of this number") as caught:
         predict(run, tmp_path / "in", tmp_path / "none", series=7)
     assert "series 2" in str(caught.value) and not (tmp_path / "none").exists()
