@@ -137,7 +137,7 @@ class Footprint:
     nominal_share_sum: float | None = None
     nominal_parameters_m: float | None = None
     decoder_multiply_adds_m: float | None = None
-    decoder_seconds: float | None = None
+    decoder_seconds: float | None = field(default=None, compare=False)  # another one each time
 
 
 @dataclass
