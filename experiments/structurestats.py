@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from clnet.atomic import write_json, write_text
 from clnet.data.store import PreparedCase
+from clnet.infer.mergedscan import slabs_of
 from clnet.infer.native import Claim
-from clnet.infer.predict import Claims, ScanPredictor
+from clnet.infer.predict import Claims
 from clnet.types import Geometry, Part
 
 COLUMNS = ("scan", "structure", "value", "part", "voxels", "volume_ml", "mean_hu", "lowest_slice", "highest_slice", "range_lowest_slice",
@@ -30,7 +31,7 @@ class Confidences:
     def __init__(self):
         self._sums: dict[str, np.ndarray] = {}  # part -> (label, z, 2) float64: voxels, 255 times the sum of probabilities
 
-    def watched(self, predictor: ScanPredictor) -> Watched:
+    def watched(self, predictor: Callable) -> Watched:
         """The same predictor of prepared scans, looked at."""
         return Watched(predictor, self)
 
@@ -51,12 +52,12 @@ class Confidences:
 class Watched:
     """A predictor whose claims pass by `confidences` on their way to merging."""
 
-    def __init__(self, predictor: ScanPredictor, confidences: Confidences):
+    def __init__(self, predictor: Callable, confidences: Confidences):
         self.predictor, self.confidences = predictor, confidences
 
     def slabs(self, case: PreparedCase, reach: Mapping[str, np.ndarray] | None = None) -> Iterator[tuple[slice, Claims]]:
         """As `ScanPredictor.slabs`."""
-        for rows, claims in self.predictor.slabs(case, reach):
+        for rows, claims in slabs_of(self.predictor, case, reach):
             yield rows, self._noted(claims, case.geometry.shape_zyx[0])
 
     def _noted(self, claims: Claims, slices: int) -> Claims:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from clnet.infer.merging import MergingRules
 from clnet.infer.native import Claim
 from clnet.infer.packed import PackedLabelMap
-from clnet.infer.predict import ScanPredictor
+from clnet.infer.predict import Claims
 from clnet.infer.scanmerger import ScanMerger
 from clnet.types import Part
 
@@ -112,7 +112,17 @@ class ScanMerging:
     def __init__(self, rules: MergingRules, parts: Sequence[Part], body):
         self.rules, self.parts, self.body = rules, parts, body
 
-    def __call__(self, case, predictor: ScanPredictor) -> MergedScan:
+    def __call__(self, case, predictor: Callable) -> MergedScan:
         """case: a prepared scan; predictor: a method's, of the parts in the order of `rules.lesions_first`."""
         reach = self.rules.reach(self.parts, self.body.inside_prepared(case), case.shape_zyx[0])
-        return MergedScan(self.rules, self.parts, self.body.inside(case), case.geometry.shape_zyx, predictor.slabs(case, reach))
+        return MergedScan(self.rules, self.parts, self.body.inside(case), case.geometry.shape_zyx, slabs_of(predictor, case, reach))
+
+
+def slabs_of(predictor: Callable, case, reach: Mapping[str, np.ndarray] | None = None) -> Iterator[tuple[slice, Claims]]:
+    """What a method's predictor claims in a prepared scan: as `ScanPredictor.slabs` where it has them; of a plain function of the case,
+    which yields each part with its whole label map and confidence, all slices at once."""
+    if hasattr(predictor, "slabs"):
+        yield from predictor.slabs(case, reach)
+        return
+    box = tuple(slice(0, size) for size in case.geometry.shape_zyx)
+    yield box[0], ((part, [Claim(box, labels, confidence)]) for part, labels, confidence in predictor(case, reach=reach))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from clnet.data.intensity import Intensity
 from clnet.errors import UsageError
-from clnet.infer.mergedscan import MergedScan, ScanMerging
+from clnet.infer.mergedscan import Anywhere, MergedScan, ScanMerging
 from clnet.infer.merging import merging_rules
 from clnet.infer.native import Claim
 from clnet.infer.passes import passes
@@ -96,6 +96,15 @@ def test_merging_slab_by_slab_is_merging_at_once(monkeypatch, limit, slab_voxels
     ((name, values),) = scan.sets()
     assert name == "abdomen" and np.array_equal(values, merger.set_map(name)) and scan.names == merger.names
     assert all(np.array_equal(scan.ranges[part.name], merger.ranges[part.name]) for part in PARTS)
+
+
+def test_a_predictor_that_is_a_plain_function_is_merged_as_well():
+    def plain(case, reach=None):
+        yield from predictor()(case, reach)
+
+    expected = ScanMerging(RULES, PARTS, Anywhere())(Scan(), predictor())
+    for part, label_map in ScanMerging(RULES, PARTS, Anywhere())(Scan(), plain).parts():
+        assert label_map.any() and np.array_equal(label_map, expected.label_map(part))
 
 
 @pytest.mark.parametrize("limit", [1.0, 1e-9])
