@@ -65,7 +65,7 @@ class TrainedModel:
 
     def __init__(self, run: Path, hardware: Mapping, progress: RunProgress, masks: bool = False):
         cfg = runfolder.load(run)
-        cfg["trainer"] = {**cfg["trainer"], "prediction_precision": "32-true", **hardware, "precision": cfg["trainer"]["precision"]}
+        cfg["trainer"] = {**cfg["trainer"], "prediction_precision": None, **hardware, "precision": cfg["trainer"]["precision"]}
         cfg["launcher"] = LOCAL
         cfg["data"] = {**cfg["data"], "make": None}  # descriptions of the datasets are enough; their files may be gone
         specs = datasets(cfg)

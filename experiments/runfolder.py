@@ -50,8 +50,8 @@ def name_of(experiment: str, overrides: Sequence[str]) -> str:
 
 
 def semantic(cfg: Mapping) -> dict[str, object]:
-    """Flat `key.subkey` -> value of everything that numbers depend on."""
-    return {key: value for key, value in _flat(cfg) if not _matches(key)}
+    """Flat `key.subkey` -> value of everything that numbers depend on; what is null is as if it were not there."""
+    return {key: value for key, value in _flat(cfg) if value is not None and not _matches(key)}
 
 
 @contextmanager
