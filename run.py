@@ -16,16 +16,20 @@ CONF = ROOT / "conf"
 
 def job(cfg) -> None:
     """One job of Hydra's; what reads results is handed in here, because only this file knows of both the experiments and their analysis."""
-    cli.job(cfg, Analyses(report, book, compare, claims, final_dsc))
+    cli.job(cfg, analyses())
+
+
+def analyses() -> Analyses:
+    """All that reads run folders."""
+    return Analyses(report, book, compare, tuning, claims, final_dsc)
 
 
 def report(folder: Path) -> None:
-    """Tables and figures of a run, from its scores alone."""
-    from analysis import terminal
-    from analysis.report import build
+    """Tables and figures of a run, from its scores alone; of one that was scored on validation cases only what the terminal shows."""
+    from analysis import report, terminal
 
-    terminal.print_summary(folder)
-    build(folder)
+    if terminal.print_summary(folder):
+        report.build(folder)
 
 
 def book(folders: Sequence[Path], output: Path) -> None:
@@ -44,6 +48,13 @@ def compare(folders: Sequence[Path], output: Path, differences: Mapping[str, Seq
     print(f"comparison: {output / PAGE}")
 
 
+def tuning(folders: Sequence[Path], differences: Mapping[str, Sequence[str]], output: Path | None) -> None:
+    """Validation runs side by side, as Markdown."""
+    from analysis.tuning import build
+
+    build(folders, differences, output)
+
+
 def claims(runs: Path) -> None:
     """README's numbers against the runs in a folder."""
     from analysis.claims import check
@@ -53,10 +64,9 @@ def claims(runs: Path) -> None:
 
 def final_dsc(folder: Path) -> float:
     """The mean DSC of a finished run."""
-    from analysis.aggregate import final_mean
-    from analysis.load import read_run
+    from analysis.terminal import final_dsc
 
-    return float(final_mean(read_run(folder).scores)["dsc"])
+    return final_dsc(folder)
 
 
 def main() -> int:
@@ -65,13 +75,14 @@ def main() -> int:
         return 0
     sys.argv[1:] = cli.spelled(sys.argv[1:])
     try:
-        cli.check(sys.argv[1:], CONF)
+        sweep = cli.check(sys.argv[1:], CONF)
     except ClnetError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     import hydra
 
-    return cli.exit_code_of(hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job))
+    task = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)
+    return cli.perform(sweep, task, CONF, analyses()) if sweep else cli.exit_code_of(task)
 
 
 if __name__ == "__main__":

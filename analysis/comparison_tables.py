@@ -17,7 +17,9 @@ from analysis.spread import SEEDS, mean_and_std, mean_text, span
 from analysis.tables import dataset_order
 
 SIZE_COLUMNS = (("mean T %", "mean_pruning_rate_percent", 1), ("sum T'", "nominal_share_sum", 3), ("counted M", "parameters_m", 2),
-                ("non-zero M", "nonzero_parameters_m", 2), ("nominal M", "nominal_parameters_m", 2))
+                ("non-zero M", "nonzero_parameters_m", 2), ("nominal M", "nominal_parameters_m", 2),
+                ("GMAC", "decoder_gmac", 2), ("ms", "decoder_ms", 0))
+BRIEF_SIZES = ("mean_pruning_rate_percent", "nominal_share_sum", "nonzero_parameters_m")
 
 
 def comparison_table(groups: Sequence[Group], *, brief: bool = False) -> Table:
@@ -33,7 +35,7 @@ def comparison_table(groups: Sequence[Group], *, brief: bool = False) -> Table:
     columns += [("DSC common", "dsc_common", 3)] if differ and not brief else []
     columns += [("DSC premerge", "dsc_premerge", 3)] if not brief and any(group.first.stage == "merged" for group in groups) else []
     counts = ("pairs", "missed") if brief else ("pairs", "missed", "false_positive", "left_out")
-    sized = [column for column in SIZE_COLUMNS if not brief or column[1] not in ("parameters_m", "nominal_parameters_m")]
+    sized = [column for column in SIZE_COLUMNS if not brief or column[1] in BRIEF_SIZES]
     rows, data = [], []
     for group in groups:
         lines = [measures(run, common) for run in group.runs]
@@ -91,7 +93,9 @@ def _common_pairs(runs: Sequence[Run]) -> tuple[list[tuple[str, str]], bool]:
 def _notes(groups: Sequence[Group], common: int, differ: bool, place: str) -> list[str]:
     notes = ["DSC, ASD (mm): means over cases, then over structures; mean: over all (dataset, structure) pairs that a run learned, n: "
              "those with a value, where not all have one. missed, fp, left out: counts of case-structure pairs.",
-             f"T: pruning rate, mean over decoders. {NOMINAL} counted, non-zero: all that inference needs, in millions.", SEEDS]
+             f"T: pruning rate, mean over decoders. {NOMINAL} counted, non-zero: all that inference needs, in millions. "
+             "GMAC, ms: 10^9 multiply-adds, and milliseconds on the run's machine, of one window in all decoders, dead channels left out.",
+             SEEDS]
     if differ:
         notes.append(f"The runs have no DSC for the same pairs: DSC common{place} is over the {common} that all of them have.")
     if len({group.first.stage for group in groups}) > 1:

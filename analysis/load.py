@@ -11,9 +11,18 @@ import pandas as pd
 import yaml
 
 from analysis.checks import check_merging, check_scores, gaps
-from analysis.columns import DECODER_COLUMNS, FOOTPRINT_COLUMNS, MERGING_COLUMNS, SCORE_COLUMNS, TEXT_COLUMNS, WEIGHTS_COLUMNS
+from analysis.columns import (
+    DECODER_COLUMNS,
+    FOOTPRINT_COLUMNS,
+    LATER_COLUMNS,
+    MERGING_COLUMNS,
+    SCORE_COLUMNS,
+    TEXT_COLUMNS,
+    WEIGHTS_COLUMNS,
+)
 from clnet.errors import DataError, UsageError
 
+SCORES_OF = {"test": "scores.csv", "validation": "validation_scores.csv"}  # which cases -> the table with their scores
 TOGETHER = "all"  # what `trained_on` says of the universal scenario's only step
 
 
@@ -94,18 +103,27 @@ def main_stage(scores: pd.DataFrame) -> str:
     return "merged" if (scores["stage"] == "merged").any() else "premerge"
 
 
-def read_run(folder: Path) -> Run:
-    """Read and check a run folder.
+def is_validation(folder: Path) -> bool:
+    """Whether a run was scored on validation cases, to choose settings by: its scores are no results."""
+    return (Path(folder) / SCORES_OF["validation"]).is_file()
 
-    Raises UsageError where the folder is no run folder, DataError where one of its tables breaks the contract.
+
+def read_run(folder: Path, cases: str = "test") -> Run:
+    """Read and check a run folder that was scored on these cases, `test` or `validation`.
+
+    Raises UsageError where the folder is no run folder, or one that was scored on the others; DataError where one of its tables breaks the
+    contract.
     """
-    folder = Path(folder)
-    if not (folder / "scores.csv").is_file():
-        raise UsageError("not a run folder: it has no scores.csv", where=folder.resolve(), fix=_hint(folder))
-    scores = read_table(folder / "scores.csv", SCORE_COLUMNS)
+    folder, table = Path(folder), Path(folder) / SCORES_OF[cases]
+    if not table.is_file():
+        if cases == "test" and is_validation(folder):
+            raise UsageError("scores of validation cases are no results", where=folder.resolve(), fix="task=tuning reads such runs; the "
+                             "same command without scored_cases=validation scores the test cases")
+        raise UsageError(f"not a run folder: it has no {table.name}", where=folder.resolve(), fix=_hint(folder))
+    scores = read_table(table, SCORE_COLUMNS)
     if scores.empty:
-        raise UsageError("no scores yet", where=folder / "scores.csv", found="0 rows", fix="run the experiment to its first evaluation")
-    check_scores(scores, folder / "scores.csv")
+        raise UsageError("no scores yet", where=table, found="0 rows", fix="run the experiment to its first evaluation")
+    check_scores(scores, table)
     notes = gaps(scores)
     others = {}
     for name, columns, expected in (("decoders.csv", DECODER_COLUMNS, True), ("footprint.csv", FOOTPRINT_COLUMNS, True),
@@ -127,12 +145,18 @@ def read_run(folder: Path) -> Run:
                others["weights.csv"])  # fmt: skip
 
 
+def read_any(folder: Path) -> Run:
+    """A run whichever cases it was scored on, for what says so itself."""
+    return read_run(folder, "validation" if is_validation(folder) else "test")
+
+
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read one CSV of the contract: text stays text (case `0001`, method `none`), empty cells of numbers become NaN."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError("a results table cannot be read", where=path, found=error, expected="comma separated values") from error
+    table = table.assign(**{name: "" for name in columns if name in LATER_COLUMNS and name not in table.columns})
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError("a results table lacks columns", where=path, found=list(table.columns), expected=list(columns),

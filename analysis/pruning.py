@@ -26,13 +26,14 @@ def last_decoders(run: Run) -> pd.DataFrame:
 
 
 def sizes(run: Run) -> dict[str, float]:
-    """After the last step: decoders, mean pruning rate (%), sum of T', counted, non-zero and nominal millions of parameters; NaN where
-    the run does not say."""
+    """After the last step: decoders, mean pruning rate (%), sum of T', counted, non-zero and nominal millions of parameters, 10^9
+    multiply-adds and milliseconds of one window in all decoders; NaN where the run does not say."""
     decoders, footprint = last_decoders(run), run.footprint[run.footprint["step"] == run.footprint["step"].max()]
     last = footprint.iloc[0] if len(footprint) else pd.Series(float("nan"), index=footprint.columns)
     return {"decoders": len(decoders), "mean_pruning_rate_percent": decoders["pruning_rate_percent"].astype(float).mean(),
             "nominal_share_sum": last["nominal_share_sum"], "parameters_m": last["parameters"] / 1e6,
-            "nonzero_parameters_m": last["nonzero_parameters"] / 1e6, "nominal_parameters_m": last["nominal_parameters_m"]}
+            "nonzero_parameters_m": last["nonzero_parameters"] / 1e6, "nominal_parameters_m": last["nominal_parameters_m"],
+            "decoder_gmac": last["decoder_multiply_adds_m"] / 1e3, "decoder_ms": last["decoder_seconds"] * 1e3}
 
 
 def pruning_table(run: Run) -> Table | None:

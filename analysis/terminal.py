@@ -10,17 +10,27 @@ from analysis import render
 from analysis.aggregate import final_mean
 from analysis.continual import BASIC_METRICS
 from analysis.decoders import frozen_by_step
-from analysis.load import Run, read_run
+from analysis.load import Run, is_validation, read_any
 from analysis.merging import before_after_table, voxel_table
 from analysis.pruning import pruning_table
 from analysis.tables import continual_table, dataset_order, final_table, structure_table
 
 WIDTH = 120
+VALIDATION = "These are scores of validation cases, to choose settings by; they are no results."
 
 
-def print_summary(run_folder: Path) -> None:
-    """Print the tables of `run_folder`; raises what `analysis.load.read_run` raises."""
-    print(summary(read_run(run_folder)))
+def print_summary(run_folder: Path) -> bool:
+    """Print the tables of `run_folder` and return whether they are results, not scores of validation cases.
+
+    Raises what `analysis.load.read_run` raises.
+    """
+    print(summary(read_any(run_folder)) + (f"\n{VALIDATION}" if is_validation(run_folder) else ""))
+    return not is_validation(run_folder)
+
+
+def final_dsc(run_folder: Path) -> float:
+    """The mean DSC that `summary` ends with, of test or of validation cases."""
+    return float(final_mean(read_any(run_folder).scores)["dsc"])
 
 
 def summary(run: Run) -> str:

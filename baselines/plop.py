@@ -6,7 +6,8 @@ Source: Douillard et al. 2021; CL-Net A7, eq. 16 and 17 (three dimensions, facto
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from baselines.incremental import Incremental
 from baselines.method import Curriculum
+from baselines.plop_compat import official_entropy, official_threshold
 from baselines.training import Objective
 from baselines.unet import UNet, UNetOutput
+from clnet.errors import UsageError
 from clnet.learn.batches import TrainingBatches
 from clnet.learn.losses import Groups, deep_supervision_weights, downsampled, group_weights, label_dice, marginal_log_probability
 from clnet.learn.target import DecoderTarget
@@ -23,6 +26,8 @@ from clnet.model.block import with_fast_layout
 
 IGNORED = -100
 LOWEST_THRESHOLD = 0.001  # of normalised entropy (Douillard et al. 2021, code)
+EXACT, OFFICIAL = "exact_median", "official_compat"
+Entropy = Callable[[Tensor], Tensor]  # logits (batch, class, z, y, x) -> (batch, z, y, x)
 
 
 def local_pod(features: Tensor, scales: Sequence[int], pooled_axes: int = 1) -> Tensor:
@@ -61,18 +66,18 @@ def normalised_entropy(logits: Tensor) -> Tensor:
 
 
 def with_pseudo_labels(
-    target: Tensor, teacher_logits: Tensor, group_of: Tensor, thresholds: Tensor
+    target: Tensor, teacher_logits: Tensor, group_of: Tensor, thresholds: Tensor, entropy: Entropy = normalised_entropy
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The teacher's classes where the dataset labels nothing and the teacher is sure, IGNORED where it is not.
 
     target: (batch, z, y, x) groups, 0 = background; teacher_logits: (batch, old class, z, y, x); group_of: old class -> group;
-    thresholds: old class -> normalised entropy below which it is sure.
+    thresholds: old class -> entropy below which it is sure.
     Returns the new target and, for each image, the accepted share of its background (1 where it has none).
     Source: Douillard et al. 2021, eq. 8 to 10.
     """
     guess = teacher_logits.argmax(1)
     background = target == 0
-    sure = normalised_entropy(teacher_logits) < thresholds[guess]
+    sure = entropy(teacher_logits) < thresholds[guess]
     labelled = torch.where(background, torch.where(sure, group_of[guess], IGNORED), target.long())
     voxels = background.flatten(1).sum(1)
     accepted = (background & sure).flatten(1).sum(1)
@@ -96,42 +101,56 @@ def adaptive_cross_entropy(logits: Tensor, target: Tensor, groups: Groups, facto
 class PLOP(Incremental):
     """pod_factor, logits_factor: of the distances of features and of logits in the mean over all maps, which is multiplied by
     sqrt(classes / new classes); of a dataset that brings no new class, its labelled ones are taken. scales, pooled_axes: see `local_pod`;
-    threshold_batches: training batches over which the medians of the teacher's entropy are taken.
+    threshold_batches: training batches over which the medians of the teacher's entropy are taken; entropy_mode: `exact_median`, or
+    `official_compat` for what the published code takes for them (`baselines.plop_compat`). Raises UsageError for another.
     Source: Douillard et al. 2021, section 4 and code (the logits are the last of the maps).
     """
 
     balanced = True
 
     def __init__(
-        self, *, pod_factor: float, logits_factor: float, scales: Sequence[int], pooled_axes: int, threshold_batches: int, **parts
+        self, *, pod_factor: float, logits_factor: float, scales: Sequence[int], pooled_axes: int, threshold_batches: int,
+        entropy_mode: str = EXACT, **parts,
     ):  # fmt: skip
         super().__init__(**parts)
+        if entropy_mode not in (EXACT, OFFICIAL):
+            raise UsageError("no such mode", where=f"method.entropy_mode={entropy_mode}", expected=f"{EXACT}, {OFFICIAL}")
+        self.entropy_mode = entropy_mode
         self.pod_factor, self.logits_factor = pod_factor, logits_factor
         self.scales, self.pooled_axes, self.threshold_batches = tuple(scales), pooled_axes, threshold_batches
 
     @property
     def settings_of_own(self) -> dict:
+        mode = {} if self.entropy_mode == EXACT else {"entropy_mode": self.entropy_mode}
         return {"pod_factor": self.pod_factor, "logits_factor": self.logits_factor, "scales": self.scales,
-                "pooled_axes": self.pooled_axes, "threshold_batches": self.threshold_batches}  # fmt: skip
+                "pooled_axes": self.pooled_axes, "threshold_batches": self.threshold_batches, **mode}  # fmt: skip
+
+    def entropy(self, given: Curriculum) -> Entropy:
+        """What is compared with the thresholds."""
+        if self.entropy_mode == EXACT:
+            return normalised_entropy
+        return partial(official_entropy, classes=len(given.space.structures) + 1)
 
     def studied(self, given: Curriculum, teacher: UNet, batches: TrainingBatches) -> dict:
-        """The median of the teacher's normalised entropy over unlabelled voxels, for each class that it predicts there; exact."""
-        found: dict[int, list[Tensor]] = {}
+        """The median of the teacher's entropy over unlabelled voxels, for each class that it predicts there."""
+        measure, found = self.entropy(given), {}
         network = with_fast_layout(teacher, self.shop.device)
         for step in range(self.threshold_batches):
             batch = batches[step]
             with torch.inference_mode():
                 logits = network(batch["image"].to(self.shop.device)).logits[0].cpu()
             unlabelled = torch.stack([batch[key] == 0 for key in batch if key.startswith("target/")]).all(0)
-            entropy, guess = normalised_entropy(logits)[unlabelled], logits.argmax(1)[unlabelled]
+            entropy, guess = measure(logits)[unlabelled], logits.argmax(1)[unlabelled]
             for channel in guess.unique().tolist():
                 found.setdefault(channel, []).append(entropy[guess == channel])
-        medians = {channel: float(torch.cat(values).median()) for channel, values in found.items()}
+        middle = official_threshold if self.entropy_mode == OFFICIAL else torch.median
+        medians = {channel: float(middle(torch.cat(values))) for channel, values in found.items()}
         return {"thresholds": [max(medians.get(channel, 0.0), LOWEST_THRESHOLD) for channel in range(len(given.old) + 1)]}
 
     def objective(self, given: Curriculum, targets: Mapping[str, DecoderTarget], extra: Mapping) -> Objective:
         thresholds = torch.tensor(extra["thresholds"])
         classes, new = len(given.space.structures) + 1, len(given.space.structures) - len(given.old)
+        entropy = self.entropy(given)
         adaptive = math.sqrt(classes / (new or len(given.labelled)))
 
         def loss(student: UNetOutput, teacher: UNetOutput, batch: Mapping[str, Tensor], balance: float) -> Tensor:
@@ -140,7 +159,7 @@ class PLOP(Incremental):
             pair = [with_new_as_background(student.logits[0], len(given.old))], [teacher.logits[0]]
             logits = pod_distance(*pair, self.scales, self.pooled_axes)
             kept = (len(own) * self.pod_factor * features + self.logits_factor * logits) / (len(own) + 1)
-            return adaptive * kept + _labelled_loss(student, teacher, batch, targets, thresholds.to(kept.device), balance)
+            return adaptive * kept + _labelled_loss(student, teacher, batch, targets, thresholds.to(kept.device), entropy, balance)
 
         return loss
 
@@ -152,7 +171,7 @@ def with_new_as_background(logits: Tensor, old: int) -> Tensor:
 
 def _labelled_loss(
     student: UNetOutput, teacher: UNetOutput, batch: Mapping[str, Tensor], targets: Mapping[str, DecoderTarget], thresholds: Tensor,
-    balance: float,
+    entropy: Entropy, balance: float,
 ) -> Tensor:  # fmt: skip
     """Deeply supervised cross-entropy on pseudo-labels and Dice of the dataset's labels, mean over the samples."""
     total, samples = student.logits[0].new_zeros(()), 0
@@ -164,13 +183,13 @@ def _labelled_loss(
         for index, group in enumerate(target.groups[1 + len(target.labels) :], start=1 + len(target.labels)):
             group_of[list(group)] = index
         truth = downsampled(batch[f"target/{key}"][valid], teacher.logits[0].shape[2:])
-        pseudo, accepted = with_pseudo_labels(truth, teacher.logits[0][valid], group_of, thresholds)
+        pseudo, accepted = with_pseudo_labels(truth, teacher.logits[0][valid], group_of, thresholds, entropy)
         for weight, level in zip(deep_supervision_weights(len(student.logits)), student.logits, strict=True):
             if weight:
                 shape = level.shape[2:]
-                entropy = adaptive_cross_entropy(level[valid], downsampled(pseudo, shape).long(), target.groups, accepted, balance)
+                crossed = adaptive_cross_entropy(level[valid], downsampled(pseudo, shape).long(), target.groups, accepted, balance)
                 log_probability = marginal_log_probability(level[valid], target.groups)
                 dice = label_dice(log_probability, downsampled(truth, shape), len(target.labels), present_only=balance > 0)
-                total = total + int(valid.sum()) * weight * (entropy + dice)
+                total = total + int(valid.sum()) * weight * (crossed + dice)
         samples += int(valid.sum())
     return total / max(samples, 1)

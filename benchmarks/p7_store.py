@@ -72,4 +72,5 @@ def _nnunet(path: Path, box: Box) -> np.ndarray:
 
 
 def _nifti(path: Path, box: Box) -> np.ndarray:
-    return INTENSITY.normalise(sitk.GetArrayViewFromImage(sitk.ReadImage(str(path)))[box])
+    scan = sitk.ReadImage(str(path))  # the view below reads its memory
+    return INTENSITY.normalise(sitk.GetArrayViewFromImage(scan)[box])

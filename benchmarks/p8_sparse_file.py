@@ -16,7 +16,8 @@ from clnet.model.sparse import load_sparse, save_sparse
 
 RATE = 0.975
 SIZES = {"full": (16, 7), "small": (4, 1)}  # width, repeats
-NOTE = "loading puts the weights into a network; ours also compares their hash with that of what was saved, torch.load checks nothing"
+NOTE = ("loading puts the weights into a network; ours also compares the hash of what it read with the one that was "
+        "saved, torch.load checks nothing")  # fmt: skip
 
 
 def run(size: str = "full") -> list[Result]:

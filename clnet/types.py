@@ -126,7 +126,8 @@ class Footprint:
     """Size of everything that a method needs at inference.
 
     nominal_share_sum: the paper's sum of T' over all decoders, None for a method without decoders of its kind; nominal_parameters_m:
-    millions of parameters as the paper counts them.
+    millions of parameters as the paper counts them. decoder_multiply_adds_m, decoder_seconds: of one window in all decoders one after
+    the other, without the encoder: millions counted, and seconds measured where the run ended; None for methods of another kind.
     """
 
     parameters: int
@@ -135,6 +136,8 @@ class Footprint:
     sparse_bytes: int
     nominal_share_sum: float | None = None
     nominal_parameters_m: float | None = None
+    decoder_multiply_adds_m: float | None = None
+    decoder_seconds: float | None = None
 
 
 @dataclass

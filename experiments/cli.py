@@ -15,11 +15,11 @@ from clnet import stop
 from clnet.atomic import host_error
 from clnet.errors import ClnetError, HostError, PreemptedError, UsageError
 from clnet.units import rank
-from experiments import overrides, reading, runfolder
+from experiments import overrides, reading, runfolder, sweep
 
 _LISTED = ("experiment", "order", "data", "dataset", "method", "encoder", "scale")
-_PASSED_ON = {"--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc",
-              "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+_OTHER_CONFIGURATION = {"--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+_PASSED_ON = {"--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc", *_OTHER_CONFIGURATION}
 AGAIN = "run the same command again: it continues where this one stopped"
 
 
@@ -30,6 +30,7 @@ def help_text(conf: Path) -> str:
               "  python run.py experiment=openkbp data.root=FOLDER     real head-and-neck CT",
               "  python run.py experiment=order1 data=public scale=paper trainer=gpu",
               "  python run.py -m experiment=order1,order2 seed=0,1    a sweep; launcher=joblib runs it in parallel",
+              "  python run.py experiment=fig4 task=plan               the runs of a sweep that has a name; without task=plan: do them",
               "  python run.py task=verify data=public                 check every file of the datasets",
               "  python run.py task=status                             how all runs stand",
               "  python run.py task=report runs='outputs/runs/*' output=FOLDER   the paper's tables and figures, from these runs", ""]
@@ -50,16 +51,25 @@ def spelled(argv: Sequence[str]) -> list[str]:
     return [_as_list(argument) if argument.startswith("runs=") else argument for argument in argv]
 
 
-def check(argv: Sequence[str], conf: Path) -> None:
-    """Raise UsageError for a command line that would fail later; leaves alone what is a question to Hydra itself."""
-    if _PASSED_ON & {argument.partition("=")[0] for argument in argv}:
-        return
+def check(argv: Sequence[str], conf: Path) -> sweep.Sweep | None:
+    """Raise UsageError for a command line that would fail later; leaves alone what is a question to Hydra itself.
+
+    Returns the sweep that it asks for, if it does.
+    """
+    asked, flagged = sweep.sweep_of(argv, conf), {argument.partition("=")[0] for argument in argv}
+    if asked and flagged & _OTHER_CONFIGURATION:
+        raise UsageError("a sweep cannot have a configuration from elsewhere", where=f"experiment={asked.name}",
+                         fix=f"give its commands one by one; experiment={asked.name} task=plan lists them")
+    if _PASSED_ON & flagged:
+        return None
     flags = [argument for argument in argv if argument.startswith("-")]
     for flag in flags:
         if flag not in ("-m", "--multirun"):
             name = flag.lstrip("-").partition("=")[0]
             raise UsageError(f"unknown option: {flag}", expected="KEY=VALUE without dashes, -m, --help", fix=f"did you mean {name}=...?")
-    overrides.check([argument for argument in argv if argument not in flags], conf, multirun=bool(flags))
+    for line in asked.samples if asked else [[argument for argument in argv if argument not in flags]]:
+        overrides.check(line, conf, multirun=bool(flags or asked))
+    return asked
 
 
 def job(cfg, analyses: reading.Analyses) -> None:
@@ -74,8 +84,7 @@ def job(cfg, analyses: reading.Analyses) -> None:
     try:
         plain = OmegaConf.to_container(cfg, resolve=True)
         typed = list(HydraConfig.get().overrides.task)
-        place = plain["paths"]["run"] or plain["run"] or Path(plain["paths"]["runs"]) / runfolder.name_of(plain["name"], typed)
-        plain["paths"]["run"] = str(place)
+        plain["paths"]["run"] = str(runfolder.place_of(plain, typed))
         _perform(plain, typed, analyses)
     except Exception as error:
         known = as_clnet_error(error) or error
@@ -98,6 +107,22 @@ def _perform(plain: dict, typed: Sequence[str], analyses: reading.Analyses) -> N
         if rank() == 0:
             analyses.report(folder)
             print(f"run folder: {folder}", flush=True)
+
+
+def perform(asked: sweep.Sweep, main: Callable[[], object], conf: Path, analyses: reading.Analyses) -> int:
+    """All runs of a sweep by Hydra's `main`, then the page of them. Returns the exit code."""
+
+    def multirun(arguments: Sequence[str]) -> int:
+        sys.argv[1:] = arguments
+        return exit_code_of(main)
+
+    code = sweep.perform(asked, multirun)
+    if not any(word.startswith("task=") for word in asked.typed):
+        found, page = sweep.folders(asked, conf)
+        code = code or exit_code_of(lambda: reading.finish(found, page, analyses))
+        done = sum(runfolder.read_status(folder).get("state") == "finished" for folder in found)
+        print(f"{asked.name}: {done} of {len(found)} runs are finished{f'; {AGAIN}' if done < len(found) else ''}", flush=True)
+    return code
 
 
 def exit_code_of(action: Callable[[], object]) -> int:

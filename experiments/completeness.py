@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from clnet.errors import UsageError
+from experiments.results import SCORES_OF
 
 _NEED_DATA = ("run", "verify", "prepare")
 _NEED_ORDER = ("run", "prepare")
@@ -31,6 +32,7 @@ def check_complete(cfg, conf: Path) -> None:
     if missing:
         raise UsageError(f"not set: {', '.join(missing)}", fix=" ".join(f"{key}=..." for key in missing))
     data, task = plain.get("data") or {}, plain.get("task")
+    _check_scored(plain)
     if task in _NEED_ORDER:
         _check_order(plain.get("order") or {}, data, conf)
     if task in _NEED_DATA and data.get("root") and not data.get("make"):
@@ -39,6 +41,14 @@ def check_complete(cfg, conf: Path) -> None:
     unset = [key for key in keys if not plain.get(key)]
     if unset:
         raise UsageError(f"not set: {', '.join(unset)}", fix=usage)
+
+
+def _check_scored(plain: Mapping) -> None:
+    cases = plain.get("scored_cases", "test")
+    if cases not in SCORES_OF:
+        raise UsageError("no such cases to score", where=f"scored_cases={cases}", expected=", ".join(SCORES_OF))
+    if cases == "validation" and not plain.get("validation_share"):
+        raise UsageError("no case is left out to validate on", where="validation_share=0", fix="validation_share=0.2")
 
 
 def _check_order(order: Mapping, data: Mapping, conf: Path) -> None:

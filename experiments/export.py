@@ -34,6 +34,8 @@ def export(cfg: Mapping) -> Path:
     if output.exists():
         raise UsageError("output exists already", where=output, fix="name a folder that is not there yet")
     trained = runfolder.load(run)
+    if trained.get("scored_cases") == "validation":
+        raise UsageError("the model card states scores of test cases", where=run, fix="the same run without scored_cases=validation first")
     if not (run / "model" / "method.json").is_file():
         raise UsageError("the run has no model yet", where=run, fix="finish the run first: the same command continues it")
     specs = datasets({**trained, "data": {**trained["data"], "make": None}})

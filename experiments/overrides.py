@@ -20,10 +20,12 @@ TASKS = {
     "fetch": "download a dataset that may be downloaded, check it and convert it",
     "prepare": "read, check and resample the datasets, without learning",
     "probe": "build the encoder alone and say what a linear map reads out of it: task=probe probe=default encoder=...",
-    "predict": "label maps for new scans: task=predict run=RUN_FOLDER input=FILE_OR_FOLDER output=FOLDER",
+    "predict": "label maps for new scans, NIfTI or DICOM: task=predict run=RUN_FOLDER input=FILE_OR_FOLDER output=FOLDER",
     "export": "a finished run's model as a folder of its own: task=export run=RUN_FOLDER output=FOLDER",
     "report": "tables, curves and report.html of a run again; task=report runs=A,B output=FOLDER: the paper's tables and figures from runs",
     "compare": "runs side by side, in their configuration and their scores: task=compare runs=A,B output=FOLDER",
+    "plan": "state, folder and command of the run, or of each run of a sweep, without doing any",
+    "tuning": "runs with scored_cases=validation side by side: task=tuning [runs=A,B] [output=FOLDER]",
     "status": "state, step, progress and mean DSC of all runs (runs=...: of these); with other words, or run=RUN_FOLDER: of one run",
     "claims": "each number of README.md against the runs that are there: reproduced, differs, or not run, and the command",
 }

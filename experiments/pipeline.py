@@ -14,10 +14,10 @@ from clnet.data.content import ContentHashes
 from clnet.data.dataset import DatasetSpec
 from clnet.data.prepare import prepare_dataset
 from clnet.data.store import PreparedCase
-from clnet.errors import ClnetError, UsageError
+from clnet.errors import ClnetError, DataError, UsageError
 from clnet.learn.fit import TrainerSettings
 from clnet.learn.progress import RunProgress
-from clnet.learn.validate import covering
+from clnet.learn.validate import covering, held_out
 from clnet.types import Task
 from clnet.units import UnitStore
 from experiments.evaluate import Evaluation, TestSet
@@ -86,19 +86,33 @@ class Preparation:
 
 
 def tasks_and_tests(
-    specs: Mapping[str, DatasetSpec], prepare: Preparation, progress: RunProgress, labelled: float | None = None
-) -> tuple[list[Task], dict[str, TestSet]]:
-    """Training tasks in order, and the test set of each dataset. labelled: see `training_task`."""
+    specs: Mapping[str, DatasetSpec], prepare: Preparation, progress: RunProgress, labelled: float | None = None,
+    validation_share: float | None = None,
+) -> tuple[list[Task], dict[str, TestSet]]:  # fmt: skip
+    """Training tasks in order, and what each dataset is scored on. labelled: see `training_task`.
+
+    validation_share: score the training cases that nothing learns from (`held_out`), and leave the test cases alone; None: test cases.
+    """
     tasks, tests = [], {}
     for step, spec in enumerate(specs.values()):
         task = training_task(step, spec, prepare, labelled)
         tasks.append(task)
-        held_out, test_identity = prepare(spec, "test")
-        tests[spec.name] = TestSet(spec, held_out, test_identity)
+        tests[spec.name] = validation_set(spec, task, validation_share) if validation_share else TestSet(spec, *prepare(spec, "test"))
         known = sum(bool(case.annotated) for case in task.cases)
         few = f" ({known} with labels)" if known < len(task.cases) else ""
-        progress.say(f"{spec.name}: {len(task.cases)} training{few} and {len(held_out)} test cases, {len(spec.labels)} labels")
+        held = len(tests[spec.name].cases)
+        scored = f"training{few}, of them {held} validation cases" if validation_share else f"training{few} and {held} test cases"
+        progress.say(f"{spec.name}: {len(task.cases)} {scored}, {len(spec.labels)} labels")
     return tasks, tests
+
+
+def validation_set(spec: DatasetSpec, task: Task, share: float) -> TestSet:
+    """The training cases of a task that nothing learns from, to be scored like test cases. Raises DataError where there is none."""
+    _, cases = held_out(task.cases, share)
+    if not cases:
+        raise DataError("no training case can be spared to validate on", where=spec.name, found=f"{len(task.cases)} training case(s)",
+                        expected="at least one more for every label that it shows", fix="scored_cases=test, or an order without it")
+    return TestSet(spec, tuple(cases), f"{task.identity}, validation {share}")
 
 
 def training_task(step: int, spec: DatasetSpec, prepare: Preparation, labelled: float | None) -> Task:

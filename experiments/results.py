@@ -15,9 +15,10 @@ _RUN = ("experiment", "order", "method", "seed", "step", "trained_on")
 SCORES = (*_RUN, "dataset", "case", "structure", "stage", "dsc", "asd_mm", "hd95_mm", "nsd", "reference_voxels", "predicted_voxels",
           "status")
 DECODERS = (*_RUN, "decoder", "group", "structures", "pruning_rate_percent", "parameters", "nonzero_parameters", "nominal_share",
-            "validation_dsc_before", "validation_dsc_after", "rounds", "updated", "weights_sha256")
+            "validation_dsc_before", "validation_dsc_after", "rounds", "updated", "weights_sha256",
+            "multiply_adds_m", "nonzero_multiply_adds_m")
 FOOTPRINT = (*_RUN, "parameters", "nonzero_parameters", "nominal_share_sum", "nominal_parameters_m", "dense_bytes",
-             "sparse_bytes", "seconds", "peak_memory_mib")
+             "sparse_bytes", "seconds", "peak_memory_mib", "decoder_multiply_adds_m", "decoder_seconds")
 _VOXELS = ("false_voxels_before", "false_voxels_after", "false_outside_before", "false_outside_after", "true_outside_before",
            "true_voxels_before", "true_voxels_after")
 MERGING = (*_RUN, "dataset", "case", "structure", "decoder", *_VOXELS)
@@ -26,22 +27,25 @@ WEIGHTS = (*_RUN, "network", "weights_sha256", "updated")
 STATUSES = ("ok", "missed", "false_positive", "both_empty", "not_annotated", "out_of_fov")
 STAGES = ("premerge", "merged")
 
-_TABLES = {"scores.csv": (SCORES, ("dataset", "case", "structure", "stage")), "decoders.csv": (DECODERS, ("decoder",)),
-           "footprint.csv": (FOOTPRINT, ()), "merging.csv": (MERGING, ("dataset", "case", "structure")),
-           "weights.csv": (WEIGHTS, ("network",))}
+SCORES_OF = {"test": "scores.csv", "validation": "validation_scores.csv"}  # which cases -> the table that their scores are in
+_TABLES = {**dict.fromkeys(SCORES_OF.values(), (SCORES, ("dataset", "case", "structure", "stage"))),
+           "decoders.csv": (DECODERS, ("decoder",)), "footprint.csv": (FOOTPRINT, ()),
+           "merging.csv": (MERGING, ("dataset", "case", "structure")), "weights.csv": (WEIGHTS, ("network",))}
+_LATER = {"multiply_adds_m", "nonzero_multiply_adds_m", "decoder_multiply_adds_m", "decoder_seconds"}  # tables of old lack them
 _WHOLE = {"seed", "step", "reference_voxels", "predicted_voxels", "parameters", "nonzero_parameters", "dense_bytes", "sparse_bytes",
           "rounds", *_VOXELS}
 _REAL = {"dsc", "asd_mm", "hd95_mm", "nsd", "pruning_rate_percent", "nominal_share", "validation_dsc_before", "validation_dsc_after",
-         "nominal_share_sum", "nominal_parameters_m", "seconds", "peak_memory_mib"}
+         "nominal_share_sum", "nominal_parameters_m", "seconds", "peak_memory_mib", *_LATER}
 _FROM_0_TO_1 = {"dsc", "nsd", "validation_dsc_before", "validation_dsc_after"}
 
 
-def write_scores(folder: Path | str, rows: Iterable[Mapping]) -> Path:
+def write_scores(folder: Path | str, rows: Iterable[Mapping], cases: str = "test") -> Path:
     """scores.csv: one row per (experiment, order, method, seed, step, trained_on, dataset, case, structure, stage).
 
+    cases: those of `validation` come into a file of another name, so that nothing takes them for test results.
     dsc and nsd in [0, 1], distances in mm; None or NaN becomes an empty cell. Raises ValueError for rows that are not of this table.
     """
-    return _write(Path(folder) / "scores.csv", rows)
+    return _write(Path(folder) / SCORES_OF[cases], rows)
 
 
 def write_decoders(folder: Path | str, rows: Iterable[Mapping]) -> Path:
@@ -78,14 +82,14 @@ def read(path: Path | str) -> list[dict]:
     try:
         with path.open(newline="") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != columns:
+            if tuple(reader.fieldnames or ()) not in (columns, tuple(name for name in columns if name not in _LATER)):
                 raise DataError("a table with other columns", where=path, found=reader.fieldnames, expected=list(columns),
                                 fix="run the same command again: tables are written anew from finished units")
             rows = list(reader)
         for number, row in enumerate(rows, 2):
             if None in row or None in row.values():
                 raise ValueError(f"row {number} has not {len(columns)} cells")
-        return [{name: _value(name, cell) for name, cell in row.items()} for row in rows]
+        return [{name: _value(name, row.get(name, "")) for name in columns} for row in rows]
     except (ValueError, csv.Error, TypeError) as error:
         raise DataError("a damaged table", where=path, found=error, fix="run the same command again: it is written anew") from error
 

@@ -2,6 +2,7 @@
 
     config.yaml    the resolved configuration     status.json    running, finished, stopped or failed, and why; how far it is
     manifest.json, scores.csv, decoders.csv, footprint.csv, merging.csv, weights.csv, model/, cases/, report/
+With scored_cases=validation: validation_scores.csv in place of scores.csv, no cases/ and no report/.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from clnet.learn.progress import Listener
 from clnet.units import canonical, rank
 
 # What may change between two calls without changing a number: where things lie, who computes, who watches.
-NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "resume", "name", "paths*", "launcher*", "logger*", "experiment",
-                "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers", "evaluate.workers", "trainer.workers",
-                "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads", "trainer.accelerator", "trainer.strategy",
-                "trainer.checkpoint_every_epochs", "trainer.prediction_gib", "gallery*")
+NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "predict*", "resume", "name", "paths*", "launcher*", "logger*",
+                "experiment", "sweep", "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers",
+                "evaluate.workers", "trainer.workers", "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads",
+                "trainer.accelerator", "trainer.strategy", "trainer.checkpoint_every_epochs", "trainer.prediction_gib", "gallery*")
+# What runs were before there was such a key: their folders stay valid.
+_IMPLIED = {"scored_cases": "test", "trainer.prediction_precision": "32-true"}
 _LONGEST_NAME = 100
 _LOCK_S = 1.0  # to wait for a lock: who asks for a run's state holds it for a moment
 
@@ -49,9 +52,21 @@ def name_of(experiment: str, overrides: Sequence[str]) -> str:
     return name.lstrip(".")
 
 
+def place_of(cfg: Mapping, overrides: Sequence[str]) -> Path:
+    """The run folder that a command means: the one that it names, or the one that `name_of` names.
+
+    A value counts as Hydra writes it: it does so to the values of sweeps, `1e-3` becomes `0.001` there.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    written = [each.input_line if each.is_delete() else f"{each.get_key_element()}={each.get_value_element_as_str()}"
+               for each in OverridesParser.create().parse_overrides(list(overrides))]
+    return Path(cfg["paths"]["run"] or cfg["run"] or Path(cfg["paths"]["runs"]) / name_of(cfg["name"], written))
+
+
 def semantic(cfg: Mapping) -> dict[str, object]:
     """Flat `key.subkey` -> value of everything that numbers depend on."""
-    return {key: value for key, value in _flat(cfg) if not _matches(key)}
+    return _IMPLIED | {key: value for key, value in _flat(cfg) if not _matches(key)}
 
 
 @contextmanager

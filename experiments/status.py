@@ -48,10 +48,11 @@ def _row(folder: Path, status: Mapping, final_dsc: Callable[[Path], float]) -> t
         steps, seed = _steps(folder, cfg), str(cfg.get("seed", _UNKNOWN))
     except (ClnetError, yaml.YAMLError, OSError, AttributeError, TypeError):
         steps = seed = _UNKNOWN
+        cfg = {}
     dsc = _UNKNOWN
     if state == "finished":
         try:
-            dsc = f"{final_dsc(folder):.3f}"
+            dsc = f"{final_dsc(folder):.3f}{' (validation)' if cfg.get('scored_cases') == 'validation' else ''}"
         except (ClnetError, OSError):  # tables of an older version, or removed ones
             dsc = _UNKNOWN
     left = _left(status) if state == "running" else _UNKNOWN

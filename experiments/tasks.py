@@ -60,13 +60,14 @@ def run(cfg: Mapping) -> Path:
             tables["weights"] += [{**columns, "network": name, "weights_sha256": sha256, "updated": name in method.updated}
                                   for name, sha256 in snapshot.hashes.items()]  # fmt: skip
             if steps_written(folder) <= snapshot.step + 1:  # a repeated call does not shorten what a finished one wrote
-                write_tables(folder, tables)
+                write_tables(folder, tables, cfg["scored_cases"])
             mean = mean_dsc(rows)
             progress.say(f"step {snapshot.step} {snapshot.trained_on}: mean DSC of all seen {mean:.3f} "
                          f"(trained {snapshot.seconds:.0f} s, evaluated {time.monotonic() - began:.0f} s)")  # fmt: skip
         if rank() == 0:
             method.save(folder / "model")
-            gallery.write(folder, rows, snapshot, tests, (merge or evaluate).label_maps, **cfg["gallery"])
+            if cfg["scored_cases"] == "test":
+                gallery.write(folder, rows, snapshot, tests, (merge or evaluate).label_maps, **cfg["gallery"])
             mirror(cfg, folder, tables["scores"])
     return folder
 
@@ -74,7 +75,8 @@ def run(cfg: Mapping) -> Path:
 def ready(cfg: Mapping, store: UnitStore, progress: RunProgress):
     """The method, its tasks in order, the test sets, and the identity of every dataset's preparation."""
     specs, own_specs, preparation = datasets(cfg), encoder_datasets(cfg), Preparation(cfg, store)
-    tasks, tests = tasks_and_tests(specs, preparation, progress, cfg["labelled_cases"])
+    share = cfg["validation_share"] if cfg["scored_cases"] == "validation" else None
+    tasks, tests = tasks_and_tests(specs, preparation, progress, cfg["labelled_cases"], share)
     sources = encoder_tasks(own_specs, tasks, preparation, cfg["labelled_cases"])
     method = method_of(cfg, [*specs.values(), *own_specs.values()], store, progress, sources)
     return method, tasks, tests, {task.dataset: task.identity for task in [*sources, *tasks]}
@@ -102,11 +104,11 @@ def probe(cfg: Mapping) -> None:
     probed(cfg, method, tasks[0], progress)
 
 
-def write_tables(folder: Path, tables: Mapping[str, list[dict]]) -> None:
-    """All tables, as far as the run has come; the leading process writes."""
+def write_tables(folder: Path, tables: Mapping[str, list[dict]], cases: str) -> None:
+    """All tables, as far as the run has come; the leading process writes. cases: which ones were scored."""
     if rank() > 0:
         return
-    results.write_scores(folder, tables["scores"])
+    results.write_scores(folder, tables["scores"], cases)
     results.write_decoders(folder, tables["decoders"])
     results.write_footprint(folder, tables["footprint"])
     results.write_weights(folder, tables["weights"])
@@ -128,6 +130,7 @@ def footprint_row(method, seconds: float) -> dict:
         "nominal_share_sum": footprint.nominal_share_sum, "nominal_parameters_m": footprint.nominal_parameters_m,
         "dense_bytes": footprint.dense_bytes, "sparse_bytes": footprint.sparse_bytes,
         "seconds": round(seconds, 3), "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "decoder_multiply_adds_m": footprint.decoder_multiply_adds_m, "decoder_seconds": footprint.decoder_seconds,
     }  # fmt: skip
 
 
@@ -170,10 +173,11 @@ def fetch(cfg: Mapping) -> None:
 
 
 def predict(cfg: Mapping) -> None:
-    """Label maps of new scans by a finished run."""
+    """Label maps of new scans by a finished run, and pictures of them."""
+    from analysis.overlay import draw
     from experiments.predict import predict_folder
 
-    predict_folder(cfg)
+    predict_folder(cfg, draw)
 
 
 def export(cfg: Mapping) -> None:

@@ -43,7 +43,7 @@ def sizes(run: Run, dataset: str) -> dict[tuple[str, str], float]:
 
 def _layout(order: str) -> Layout:
     number, dataset = TABLES[order]
-    command = f"python run.py -m experiment=table_{number.lower()}"
+    command = f"python run.py experiment=table_{number.lower()}"
     return Layout(number, f"how the encoder came to be, by decoders for {dataset}", (command, f"{command} data=public {REAL} pruning=text"),
                   partial(cells, number), partial(row_of, order=order), learned_datasets,
                   (("final scores", tuple(Column(dataset, measure, MEASURES[measure].words) for measure in SHOWN)),),

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from analysis import paper
 from analysis.exhibit import Exhibit, Made, Picture
-from analysis.exhibits import match
+from analysis.exhibits import figure4_others, match
+from analysis.exhibits.commands import REAL
 from analysis.exhibits.figure4_data import METHODS, ORDERS, Ours, select
 from analysis.exhibits.figure4_drawing import forgetting_by_order
 from analysis.exhibits.figure4_tables import drops_table, final_table, forgetting_by_order_table
 from analysis.groups import Group
 
-COMMANDS = tuple(f"python run.py experiment=order{number}{pruned}" for number in (1, 2, 3, 4) for pruned in ("", " pruning=text"))
+COMMANDS = ("python run.py experiment=fig4", f"python run.py experiment=fig4 data=public {REAL} pruning=text",
+            "python run.py experiment=fig4_openkbp data.root=FOLDER")
 
 
 def make(groups: Sequence[Group]) -> Made:
@@ -20,7 +22,8 @@ def make(groups: Sequence[Group]) -> Made:
     ours, refused = select(groups)
     tables = [*(final_table(order, ours) for order in ORDERS), drops_table(ours)]
     tables += [forgetting_by_order_table(ours)] if any(own.finished for own in ours) else []
-    return Made(tuple(tables), (Picture(forgetting_by_order(ours), "figure4", _caption(ours)),), (*refused, *_missing(ours)))
+    papers = Picture(forgetting_by_order(ours), "figure4", _caption(ours))
+    return Made(tuple(tables), (papers, *figure4_others.pictures(groups)), (*refused, *_missing(ours)))
 
 
 def _caption(ours: Sequence[Ours]) -> str:

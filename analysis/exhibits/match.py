@@ -29,7 +29,8 @@ def paper_method(group: Group) -> str | None:
     """The name in `reference/results` of the method that a group of runs repeats; None for ablations, for methods of our own, and
     where the five public datasets were not all learned.
 
-    CL-Net counts as such with EMA, FL-supporting by features and a frozen encoder trained on the first dataset's labels alone; C5, C36:
+    CL-Net counts as such with EMA, FL-supporting by features, single weights pruned if any, and a frozen encoder trained on the first
+    dataset's labels alone; C5, C36:
     continual, U5, U36: universal, over the five public or more datasets; without pruning it is `..._unpruned` (A2, Tables 1 and S6),
     without FL-supporting over more than five `..._noFLS` (Table S11).
     """
@@ -75,4 +76,4 @@ def _is_whole(config: dict) -> bool:
     supporting, encoder = config.get("supporting") or {}, config.get("encoder") or {}
     return (config.get("ema") is not None and not supporting.get("as_masks") and supporting.get("graph") is None
             and config.get("tuning") is None and list(encoder.get("stages") or {}) == ["supervised"] and not encoder.get("datasets")
-            and config.get("labelled_cases") is None)
+            and config.get("labelled_cases") is None and "choose" not in (config.get("pruning") or {}))

@@ -11,16 +11,16 @@ from matplotlib.colors import to_rgb
 
 from analysis.cases import CaseView
 
-AXIAL, CORONAL = 0, 1  # the array axis that a plane is perpendicular to
+AXIAL, CORONAL, SAGITTAL = 0, 1, 2  # the array axis that a plane is perpendicular to
 WINDOW_HU = (-160, 240)  # soft tissue
 
 
 @dataclass(frozen=True)
 class Plane:
-    """One slice of a box of voxels. normal: `AXIAL` or `CORONAL`; box: (low, high) for z, y, x, high excluded.
+    """One slice of a box of voxels. normal: `AXIAL`, `CORONAL` or `SAGITTAL`; box: (low, high) for z, y, x, high excluded.
 
-    Pictures are as radiologists have them: the patient's left at the right, in axial ones the front at the top. Axes are in mm from the
-    grid's first voxel, x and either y or z.
+    Pictures are as radiologists have them: the patient's left at the right, in axial ones the front at the top, in sagittal ones the
+    front at the left. Axes are in mm from the grid's first voxel.
     """
 
     view: CaseView
@@ -43,6 +43,11 @@ class Plane:
         inside = self.of(mask)
         self._put(axis, np.broadcast_to(to_rgb(colour), (*inside.shape, 3)), opacity * inside)
 
+    def paint(self, axis: Axes, labels: np.ndarray, colours: np.ndarray, opacity: float = 0.4) -> None:
+        """All structures of a label map (z, y, x) at once. colours: (value, 3) RGB in [0, 1]; 0 is not painted."""
+        values = self.of(labels)
+        self._put(axis, colours[values], opacity * (values > 0))
+
     def outline(self, axis: Axes, mask: np.ndarray, colour: object) -> None:
         """The border of a mask (z, y, x); nothing where the slice has none of it."""
         inside = self.of(mask)
@@ -52,7 +57,8 @@ class Plane:
 
     @property
     def _axes(self) -> tuple[int, int]:
-        return (1, 2) if self.normal == AXIAL else (0, 2)
+        rows, columns = (axis for axis in range(3) if axis != self.normal)
+        return rows, columns
 
     def _put(self, axis: Axes, colour: np.ndarray, opacity: float | np.ndarray, interpolation: str = "nearest") -> None:
         picture = np.dstack((colour, np.broadcast_to(opacity, colour.shape[:2])))

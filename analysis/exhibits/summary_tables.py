@@ -65,7 +65,7 @@ _TABLES = (
                    "datasets, 16 of them private; runs over more than five public ones stand beside them, U5 and C5 below.",
                    "The paper's means of chest, abdomen and lesions do not follow from its own rows (Tables S12 to S17).")),
     _layout("2", title="universal models on the five public datasets",
-            commands=(*five_public("universal5"), *of_rivals("universal5", "nnunet", "multitalent")),
+            commands=("python run.py experiment=table2", f"python run.py experiment=table2 data=public {REAL} pruning=text"),
             printed=partial(by_place, "2", "dataset"), places=learned_datasets,
             grids=tuple((words, _columns(measure, _FIVE)) for measure, words in SCORES),
             notes=("mean: over all (dataset, structure) pairs, 155 in the paper.",)),

@@ -55,7 +55,7 @@ def source_of(group: Group, row: str) -> str:
 
 _GRIDS = tuple((words, tuple(Column(dataset, measure, dataset) for dataset in FIVE_PUBLIC)) for measure, words in _MEASURES)
 EXHIBITS = (Layout("S10", "encoder fixed or tuned, EMA or fine-tuning, supporters; order O1",
-                   (*(f"python run.py -m experiment={name} pruning=short" for name in ("table_s10", "table_s10_supporting")),
+                   (*(f"python run.py experiment={name} pruning=short" for name in ("table_s10", "table_s10_supporting")),
                     *(five_public(name)[1].replace(" experiment", " -m experiment", 1) for name in ("table_s10", "table_s10_supporting"))),
                    cells, row_of, learned_datasets, _GRIDS, shares_by_dataset,
                    ("The paper prints rows with supporters for KiTS21 alone. For O1 it has other numbers in Table S6: SegTHOR 93.2 and "

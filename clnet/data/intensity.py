@@ -31,6 +31,10 @@ class Intensity:
 
     def normalise(self, image_hu: np.ndarray) -> np.ndarray:
         """(z, y, x) int16 HU to (channel, z, y, x) float32."""
-        image = image_hu.astype(np.float32)
-        channels = [(image - window["center_hu"]) / window["scale_hu"] for window in self.windows]
-        return np.stack([np.tanh(c) if window.get("saturating") else c for c, window in zip(channels, self.windows, strict=True)])
+        image = np.empty((self.channels, *image_hu.shape), np.float32)
+        for channel, window in zip(image, self.windows, strict=True):  # in place: a temporary array costs as much as unpacking the patch
+            np.subtract(image_hu, window["center_hu"], out=channel, dtype=np.float32)
+            channel /= window["scale_hu"]
+            if window.get("saturating"):
+                np.tanh(channel, out=channel)
+        return image

@@ -22,6 +22,7 @@ from clnet.learn.bundle import load_bundle, reachable, save_bundle
 from clnet.learn.decoder import Assignment, train_decoder, update_decoder
 from clnet.learn.fit import TrainerSettings
 from clnet.learn.general import EncoderPlan
+from clnet.learn.meter import Meter
 from clnet.learn.partners import partner_cost
 from clnet.learn.plan import DecoderPlan, EncoderTuning, LotteryTicket, Supporting
 from clnet.learn.predictor import parts_of, predictor_of
@@ -67,6 +68,7 @@ class CLNet:
         self.shop = Workshop(augmentation, intensity, windows, dict(settings), store, trainer, progress, seed, validation_share,
                              validation_overlap)  # fmt: skip
         self.archive = Archive(shape, intensity.channels, decoder.width)
+        self.meter = Meter(self.shop, self.archive)
         self.body = BodyRanges(self.shop, bpr)
         self.encoder: LearnedEncoder | None = None
         self.learned: dict[str, LearnedDecoder] = {}
@@ -95,7 +97,8 @@ class CLNet:
                 plan(given.title, lesson.training.steps if lesson else 0)
                 if self.pruning and name not in known:
                     own = lesson or self.plan.new
-                    lessons = [self.pruning.retraining(own, rate / 100) for rate in self.pruning.rates_percent]
+                    rates = [rate for stage in self.pruning.stages for rate in stage.rates_percent]
+                    lessons = [self.pruning.retraining(own, rate / 100) for rate in rates]
                     plan(given.pruning_title, sum(each.training.steps for each in (*lessons, self.pruning.recovering(own))))
                 known.add(name)
 
@@ -255,11 +258,11 @@ class CLNet:
 
     def decoder_rows(self) -> list[dict]:
         """One row per decoder for decoders.csv."""
-        return decoder_rows(self.archive, self.learned, self.updated)
+        return decoder_rows(self.archive, self.learned, self.updated, self.meter)
 
     def footprint(self) -> Footprint:
-        """Parameters and bytes of all that prediction loads."""
-        return footprint(self.archive, self.learned)
+        """Parameters and bytes of all that prediction loads, and what a window costs."""
+        return footprint(self.archive, self.learned, self.meter)
 
     def save(self, folder: Path) -> None:
         """Everything that prediction needs, in one folder: `method.json` and the weight files."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from clnet.errors import UsageError
 from clnet.learn.batches import Sampling
 from clnet.learn.optim import Training
+from clnet.model.decoder import DecoderNetwork
+from clnet.model.mask import Masks, SingleWeights
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,34 @@ class DecoderPlan:
     start: Lesson | None = None
 
 
+Choice = Callable[[DecoderNetwork, float, Masks | None], Masks]  # network, share to remove, masks to stay within
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Rounds of pruning that remove the same kind of thing.
+
+    rates_percent: shares of the weights and biases of all convolutions that are gone after each round; choose: which go.
+    fallback_percent: a lower rate that is tried once where the first round fails; None: the decoder then stays as it was.
+    """
+
+    rates_percent: tuple[float, ...]
+    choose: Choice = field(default_factory=SingleWeights)
+    fallback_percent: float | None = None
+
+
 @dataclass(frozen=True)
 class LotteryTicket:
     """Iterative pruning of a trained decoder: prune, rewind what is kept, retrain, validate; then recover.
 
-    rates_percent: shares removed round by round, of the weights and biases of all convolutions. max_drop_dsc_points: a round whose
-    validation DSC, the mean inside the `percentiles`, lies further below the unpruned decoder's is taken back and ends the search.
-    fallback_percent: a lower rate that is tried once where the first round fails; None: the decoder then stays unpruned.
+    rates_percent, choose, fallback_percent: of the first stage (`Stage`); then: a stage that follows it, on what it left.
+    max_drop_dsc_points: a round whose validation DSC, the mean inside the `percentiles`, lies further below the unpruned decoder's is
+    taken back and ends its stage.
     round, recovery: the trainings of a round and after the last one, whose epochs have the steps of the pruned decoder's own lesson
     where they say 0; steps_growth: a round at rate T has 1 + growth * T times as many; lr_exponent: its learning rate goes with
     (1 - T)^-exponent, and is `round`'s in the first one.
     update_step_percent: an update of the decoder by a later dataset may raise the rate in such steps, at most update_rounds of them;
-    None: the mask stays (the paper's recommendation). Update rounds prune the averaged weights and rewind nothing.
+    None: the mask stays (the paper's recommendation). Update rounds prune the averaged weights as the last stage does and rewind nothing.
     Source: CL-Net 4.3, A4; NOTES.md 10 to 13.
     """
 
@@ -65,6 +83,13 @@ class LotteryTicket:
     fallback_percent: float | None = None
     update_step_percent: float | None = None
     update_rounds: int = 0
+    choose: Choice = field(default_factory=SingleWeights)
+    then: Stage | None = None
+
+    @property
+    def stages(self) -> list[Stage]:
+        """In their order."""
+        return [Stage(self.rates_percent, self.choose, self.fallback_percent), *([self.then] if self.then else [])]
 
     def retraining(self, lesson: Lesson, rate: float) -> Lesson:
         """The round that prunes to `rate`, a share, a decoder that learned by `lesson`."""
@@ -79,21 +104,29 @@ class LotteryTicket:
         return replace(lesson, training=replace(self.recovery, steps_per_epoch=steps))
 
 
-def lottery_ticket(rates_percent: Sequence[float], round: Mapping, recovery: Mapping, optimizer: Callable, **values) -> LotteryTicket:
-    """The plan out of plain values; a training may leave out its steps per epoch.
+def lottery_ticket(
+    rates_percent: Sequence[float], round: Mapping, recovery: Mapping, optimizer: Callable, then: Mapping | None = None, **values
+) -> LotteryTicket:
+    """The plan out of plain values; a training may leave out its steps per epoch, `then` holds the fields of a stage.
 
     Raises UsageError for rates that do not rise from above 0 to below 100, and for a fallback that is not below them.
     """
-    rates = tuple(float(rate) for rate in rates_percent)
-    if not rates or list(rates) != sorted(set(rates)) or rates[0] <= 0 or rates[-1] >= 100:
-        raise UsageError("pruning rates must rise from above 0 to below 100", where="pruning.rates_percent", found=list(rates))
-    fallback = values.get("fallback_percent")
-    if fallback is not None and not 0 < fallback < rates[0]:
-        raise UsageError("the fallback must lie below the first rate", where="pruning.fallback_percent", found=fallback,
-                         expected=f"between 0 and {rates[0]:g}")  # fmt: skip
+    rates = _rates(rates_percent, values.get("fallback_percent"), "pruning")
+    if then is not None:
+        then = Stage(**{**then, "rates_percent": _rates(then["rates_percent"], then.get("fallback_percent"), "pruning.then")})
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     trainings = (Training(optimizer=optimizer, **{"steps_per_epoch": 0, **plain}) for plain in (round, recovery))
-    return LotteryTicket(rates, *trainings, **values)
+    return LotteryTicket(rates, *trainings, then=then, **values)
+
+
+def _rates(rates_percent: Sequence[float], fallback_percent: float | None, where: str) -> tuple[float, ...]:
+    rates = tuple(float(rate) for rate in rates_percent)
+    if not rates or list(rates) != sorted(set(rates)) or rates[0] <= 0 or rates[-1] >= 100:
+        raise UsageError("pruning rates must rise from above 0 to below 100", where=f"{where}.rates_percent", found=list(rates))
+    if fallback_percent is not None and not 0 < fallback_percent < rates[0]:
+        raise UsageError("the fallback must lie below the first rate", where=f"{where}.fallback_percent", found=fallback_percent,
+                         expected=f"between 0 and {rates[0]:g}")  # fmt: skip
+    return rates
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from clnet.learn.archive import Archive, LearnedDecoder
 from clnet.learn.target import probabilities
 from clnet.learn.workshop import Workshop
 from clnet.model.block import with_fast_layout
+from clnet.model.compact import compact_paths
 from clnet.model.support import Pass, for_inference, last_uses, running_order
 from clnet.types import Part
 from clnet.units import key_of
@@ -34,13 +35,13 @@ def prediction_key(shop: Workshop, settings: Mapping) -> str:
 
 
 def predictor_of(shop: Workshop, archive: Archive, learned: Mapping[str, LearnedDecoder], parts: Sequence[Part]) -> ScanPredictor:
-    """Load the weights of `parts` and of what they depend on, once.
+    """Load the weights of `parts` and of what they depend on, once, without dead channels.
 
     Decoders run beside their supporters, each of which runs once a window and is kept until the last that needs it has run.
     """
     states = {part.name: learned[part.name] for part in parts}
     paths = archive.paths([], [state.identity for state in states.values()])
-    paths = for_inference(paths, partial(with_fast_layout, device=shop.device))
+    paths = for_inference(compact_paths(paths), partial(with_fast_layout, device=shop.device))
     order = running_order([state.identity for state in states.values()], paths.routes)
     places, last = {key: place for place, key in enumerate(order)}, last_uses(order, paths.routes)
 

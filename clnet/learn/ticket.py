@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from clnet.atomic import write_json
 from clnet.learn.archive import Archive, LearnedDecoder, Ticket
 from clnet.learn.decoder import Assignment, pair, run_training, save_pair, taught, validation_of
-from clnet.learn.plan import Lesson, LotteryTicket
+from clnet.learn.plan import Choice, Lesson, LotteryTicket, Stage
 from clnet.learn.validate import band_mean
 from clnet.learn.workshop import Workshop
 from clnet.model.decoder import DecoderNetwork
-from clnet.model.mask import Masks, apply_masks, choose_masks, prunable, pruning_rate
+from clnet.model.mask import Masks, apply_masks, prunable, pruning_rate
 from clnet.model.sparse import load_sparse, save_sparse
 from clnet.units import rank
 
@@ -59,7 +59,7 @@ def _winning_ticket(
 
     def build(folder: Path) -> None:
         network, masks, record = _Search(shop, archive, given, lesson, plan, folder).prune(dense)
-        _finish(folder, network, None, masks, {**record, "rate": pruning_rate(masks)})
+        _finish(folder, network, None, masks, {**record, "rate": pruning_rate(masks, prunable(network))})
 
     folder = shop.built("rounds", identity, build, given.pruning_title)
     record = json.loads((folder / RECORD).read_text())
@@ -96,19 +96,28 @@ class _Search:
         return band_mean(values, self.plan.percentiles) if values else None
 
     def prune(self, dense: LearnedDecoder) -> tuple[DecoderNetwork, Masks, dict]:
-        """The pruned decoder, its masks (empty: nothing could be pruned) and the record of all rounds."""
+        """The pruned decoder, its masks (empty: nothing could be pruned) and the record of all rounds, stage after stage."""
         network, masks = self.archive.decoder(dense)
         before = self._scored(network, self.folder / "unpruned")
         record = {"dsc_before": before, "dsc_after": before, "rounds": []}
         if not before:
             return network, masks, record
-        first, *more = (percent / 100 for percent in self.plan.rates_percent)
-        fallback = [] if self.plan.fallback_percent is None else [self.plan.fallback_percent / 100]
-        rates = [first]
+        for number, stage in enumerate(self.plan.stages):
+            network, masks = self._prune_by(stage, "then " if number else "", dense, network, masks, record)
+        return network, masks, record
+
+    def _prune_by(
+        self, stage: Stage, prefix: str, dense: LearnedDecoder, network: DecoderNetwork, masks: Masks, record: dict
+    ) -> tuple[DecoderNetwork, Masks]:
+        """The rounds of one stage, those above the rate that an earlier one reached; they go on in `record`."""
+        reached = 100 * pruning_rate(masks, prunable(network))
+        first, *more = [percent / 100 for percent in stage.rates_percent if percent > reached] or [None]
+        fallback = [stage.fallback_percent / 100] if (stage.fallback_percent or 0) > reached else []
+        rates = [] if first is None else [first]
         while rates:
             rate = rates.pop(0)
-            smaller, kept, score = self._round(dense, network, masks, rate)
-            accepted = 100 * (before - score) <= self.plan.max_drop_dsc_points + ROUNDING
+            smaller, kept, score = self._round(dense, network, masks, rate, stage.choose, f"{prefix}{rate!r}")
+            accepted = 100 * (record["dsc_before"] - score) <= self.plan.max_drop_dsc_points + ROUNDING
             record["rounds"].append({"rate": rate, "dsc": score, "accepted": accepted})
             if accepted:
                 network, masks, record["dsc_after"] = smaller, kept, score
@@ -116,19 +125,21 @@ class _Search:
                 rates = more if accepted else fallback
             elif not accepted:
                 break
-        return network, masks, record
+        return network, masks
 
-    def _round(self, dense: LearnedDecoder, network: DecoderNetwork, masks: Masks, rate: float) -> tuple[DecoderNetwork, Masks, float]:
+    def _round(
+        self, dense: LearnedDecoder, network: DecoderNetwork, masks: Masks, rate: float, choose: Choice, name: str
+    ) -> tuple[DecoderNetwork, Masks, float]:
         """Prune by the trained weights, rewind what is kept to the weights after the warm-up, train, validate."""
-        place = self.folder / f"rate_{rate!r}"
+        place = self.folder / f"rate_{name.replace(' ', '_')}"
         smaller = self.archive.new_decoder(dense.decoder, dense.route)
         if (place / "decoder.safetensors").exists():
             kept = load_sparse(smaller, place / "decoder.safetensors")
             return smaller, kept, self._scored(smaller, place)
-        kept = choose_masks(prunable(network), rate, within=masks or None)
+        kept = choose(network, rate, masks or None)
         rewind(smaller, dense, kept)
         lesson = self.plan.retraining(self.lesson, rate)
-        run_training(self.shop, self.archive, self.given, lesson, place, smaller, kept, purpose=f" {rate}",
+        run_training(self.shop, self.archive, self.given, lesson, place, smaller, kept, purpose=f" {name}",
                      title=self.given.pruning_title)  # fmt: skip
         if rank() == 0:
             save_sparse(smaller, kept, place / "decoder.safetensors")

@@ -13,7 +13,7 @@ from clnet.learn.plan import LotteryTicket, Supporting
 from clnet.learn.ticket import RECORD, ROUNDING
 from clnet.learn.validate import band_mean
 from clnet.learn.workshop import Workshop
-from clnet.model.mask import apply_masks, choose_masks, prunable, pruning_rate
+from clnet.model.mask import apply_masks, prunable, pruning_rate
 from clnet.model.support import Route
 
 
@@ -57,10 +57,10 @@ def prune_average(shop: Workshop, archive: Archive, given: Assignment, updated: 
         before = after = band_mean(values, plan.percentiles) if values else None
         rounds = 0
         while values and rounds < plan.update_rounds:
-            rate = pruning_rate(masks) + plan.update_step_percent / 100
+            rate = pruning_rate(masks, prunable(averaged)) + plan.update_step_percent / 100
             if rate >= 1:
                 break
-            kept = choose_masks(prunable(averaged), rate, within=masks)
+            kept = plan.stages[-1].choose(averaged, rate, masks)
             smaller = archive.new_decoder(updated.decoder, updated.route)
             smaller.load_state_dict(averaged.state_dict())
             apply_masks(smaller, kept)
@@ -71,7 +71,8 @@ def prune_average(shop: Workshop, archive: Archive, given: Assignment, updated: 
         for network in (averaged, trained):
             apply_masks(network, masks)
         save_pair(folder, trained, averaged, masks)
-        write_json(folder / RECORD, {"rate": pruning_rate(masks), "rounds": rounds, "dsc_before": before, "dsc_after": after})
+        rate = pruning_rate(masks, prunable(averaged))
+        write_json(folder / RECORD, {"rate": rate, "rounds": rounds, "dsc_before": before, "dsc_after": after})
 
     folder = shop.built("ticket", identity, build, given.pruning_title, collective=False)
     record = json.loads((folder / RECORD).read_text())

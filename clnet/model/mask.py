@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,18 @@ def hold_masks(module: nn.Module, masks: Mapping[str, Tensor]) -> None:
         parameters[name].register_hook(lambda gradient, kept=kept: gradient * kept.to(gradient))
 
 
-def pruning_rate(masks: Mapping[str, Tensor]) -> float:
-    """Share of removed elements, 0 without masks: the paper's T."""
-    total = sum(kept.numel() for kept in masks.values())
-    return 1.0 - sum(int(kept.sum()) for kept in masks.values()) / total if total else 0.0
+def pruning_rate(masks: Mapping[str, Tensor], of: Iterable[str] | None = None) -> float:
+    """Share of removed elements, 0 without masks: the paper's T, where `of` are the names of what is `prunable` (None: all masks)."""
+    chosen = [masks[name] for name in (masks if of is None else of) if name in masks]
+    total = sum(kept.numel() for kept in chosen)
+    return 1.0 - sum(int(kept.sum()) for kept in chosen) / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class SingleWeights:
+    """Removes weights one by one, the smallest of all convolutions together: what pruning chooses unless it is told otherwise."""
+
+    def __call__(self, network: nn.Module, rate: float, within: Mapping[str, Tensor] | None = None) -> Masks:
+        """Masks of all convolutions, True = kept; see `choose_masks`. Those of `within` on other parameters stay as they are."""
+        tensors = prunable(network)
+        return {**(within or {}), **choose_masks(tensors, rate, within={name: within[name] for name in tensors} if within else None)}

@@ -2,7 +2,7 @@
 
 A safetensors file. A tensor without a mask stands under its name; one with a mask under `<name>.kept`, the zlib-compressed bits in
 C order, first element in the highest bit, and `<name>.values`, its kept elements in the same order. The metadata hold the shapes of the
-masked tensors and the hash of the dense weights. What a mask removes is zero, so loading gives the same bits back.
+masked tensors and the hash of what the file holds. What a mask removes is zero, so loading gives the same bits back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from clnet.atomic import replace_atomically
 from clnet.errors import DataError
 from clnet.model.mask import Masks
-from clnet.model.weights import load_state, weights_sha256
+from clnet.model.weights import changed, tensors_sha256, weights_sha256
 
 _LEVEL = 9  # a bitmask with 2.5 % ones shrinks to a fifth
 
@@ -45,7 +45,7 @@ def save_sparse(module: nn.Module, masks: Mapping[str, Tensor], path: Path) -> N
         content[f"{name}.kept"] = torch.frombuffer(bytearray(bits), dtype=torch.uint8)
         content[f"{name}.values"] = tensor[kept]
         shapes[name] = list(tensor.shape)
-    metadata = {"shapes": json.dumps(shapes), "sha256": weights_sha256(module)}
+    metadata = {"shapes": json.dumps(shapes), "packed_sha256": tensors_sha256(content)}
     with replace_atomically(path) as temporary:
         save_file(content, temporary, metadata=metadata)
 
@@ -53,32 +53,49 @@ def save_sparse(module: nn.Module, masks: Mapping[str, Tensor], path: Path) -> N
 def load_sparse(module: nn.Module, path: Path) -> Masks:
     """Read what `save_sparse` wrote into a module of the same shape; returns its masks.
 
+    Nothing dense is made on the way: the module's own tensors are set to zero, and what was kept is put into them.
     Raises DataError when the file is unreadable, belongs to another network, or does not hash to what was saved.
     """
-    state, masks, expected = read_sparse(path)
-    load_state(module, state, expected, path)
-    return masks
-
-
-def read_sparse(path: Path) -> tuple[dict[str, Tensor], Masks, str]:
-    """Dense tensors, masks and the hash of the weights. Raises DataError when the file cannot be read."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             shapes = json.loads(metadata["shapes"])
-            packed = {f"{name}.{part}" for name in shapes for part in ("kept", "values")}
-            state = {name: file.get_tensor(name) for name in set(file.keys()) - packed}
-            masks = {name: _bits(file.get_tensor(f"{name}.kept"), shape) for name, shape in shapes.items()}
-            for name, kept in masks.items():
-                values = file.get_tensor(f"{name}.values")
-                state[name] = torch.zeros(shapes[name], dtype=values.dtype).masked_scatter_(kept, values)
-            return state, masks, metadata["sha256"]
+            dense_sha256 = None if "packed_sha256" in metadata else metadata["sha256"]  # all that files once had
+            content = {name: file.get_tensor(name) for name in file.keys()}
+        if dense_sha256 is None and (found := tensors_sha256(content)) != metadata["packed_sha256"]:
+            raise changed(path, found, metadata["packed_sha256"])
+        values = {name: content.pop(f"{name}.values") for name in shapes}
+        masks = {name: _bits(content.pop(f"{name}.kept"), shape) for name, shape in shapes.items()}
+        _fill(module, content, masks, values, path)
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, zlib.error) as error:
         raise DataError(
             "a decoder cannot be read", where=path, found=error, fix="delete the folder that holds the file and run again"
         ) from error
+    if dense_sha256 is not None and (found := weights_sha256(module)) != dense_sha256:
+        raise changed(path, found, dense_sha256)
+    return masks
+
+
+@torch.no_grad()
+def _fill(module: nn.Module, plain: Mapping[str, Tensor], masks: Masks, values: Mapping[str, Tensor], path: Path) -> None:
+    """Put plain tensors, and the values that masks keep, into a module. Raises DataError where names or shapes are others."""
+    state = module.state_dict()
+    there = {name: tuple(tensor.shape) for name, tensor in {**plain, **masks}.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if there != wanted:
+        differing = sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
+        raise DataError(
+            "weights do not fit the network", where=path, found=", ".join(f"{name} {there.get(name)}" for name in differing)[:500],
+            expected=", ".join(f"{name} {wanted.get(name)}" for name in differing)[:500],
+            fix="use the configuration they were trained with",
+        )  # fmt: skip
+    for name, tensor in state.items():
+        if name in masks:
+            tensor.zero_().masked_scatter_(masks[name].to(tensor.device), values[name].to(tensor))
+        else:
+            tensor.copy_(plain[name])
 
 
 def _bits(compressed: Tensor, shape: list[int]) -> Tensor:
     packed = np.frombuffer(zlib.decompress(compressed.numpy().tobytes()), np.uint8)
-    return torch.from_numpy(np.unpackbits(packed, count=prod(shape)).astype(bool)).reshape(shape)
+    return torch.from_numpy(np.unpackbits(packed, count=prod(shape)).view(bool)).reshape(shape)

@@ -16,12 +16,17 @@ from clnet.errors import DataError
 
 def weights_sha256(*modules: nn.Module) -> str:
     """SHA-256 over names, shapes and bytes of every parameter and buffer, in name order."""
+    return tensors_sha256(*(module.state_dict() for module in modules))
+
+
+def tensors_sha256(*states: Mapping[str, Tensor]) -> str:
+    """The same of tensors by name."""
     digest = hashlib.sha256()
-    for module in modules:
-        for name, tensor in sorted(module.state_dict().items()):
+    for state in states:
+        for name, tensor in sorted(state.items()):
             array = tensor.detach().cpu().contiguous().numpy()
             digest.update(f"{name}|{array.dtype}|{array.shape}|".encode())
-            digest.update(array.tobytes())
+            digest.update(array.reshape(-1).data)
     return digest.hexdigest()
 
 
@@ -57,9 +62,13 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], sha256: str | Non
             "weights do not fit the network", where=path, found=str(error)[:500], fix="use the configuration they were trained with"
         ) from error
     if sha256 is not None and (found := weights_sha256(module)) != sha256:
-        raise DataError(
-            "weights changed on disk", where=path, found=found, expected=sha256, fix="delete the folder that holds the file and run again"
-        )
+        raise changed(path, found, sha256)
+
+
+def changed(path: Path, found: str, expected: str) -> DataError:
+    """The error for a file whose content does not hash to what was saved in it."""
+    return DataError("weights changed on disk", where=path, found=found, expected=expected,
+                     fix="delete the folder that holds the file and run again")  # fmt: skip
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:

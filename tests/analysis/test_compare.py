@@ -31,7 +31,7 @@ def tiny(seed: int, dsc: dict[str, float], nonzero: float = 1e6) -> Run:
                            for name, value in dsc.items()])
     decoders = pd.DataFrame([{"step": 0, "decoder": "D", "structures": " ".join(dsc), "updated": True, "pruning_rate_percent": 90.0}])
     footprint = pd.DataFrame([{"step": 0, "parameters": 4e6, "nonzero_parameters": nonzero, "nominal_share_sum": 0.1,
-                               "nominal_parameters_m": 17.2}])
+                               "nominal_parameters_m": 17.2, "decoder_multiply_adds_m": 1500.0, "decoder_seconds": 0.1 * (seed + 1)}])
     return Run(Path(f"runs/{seed}"), scores, decoders, footprint, {})
 
 
@@ -84,6 +84,7 @@ def test_seeds_of_one_name_become_mean_and_deviation():
     row = dict(zip(table.header, table.rows[0], strict=True))
     assert row["DSC A"] == row["DSC mean"] == "0.750 ± 0.071" and row["ASD mean"] == "2.50 ± 0.71"
     assert (row["seeds"], row["pairs"], row["non-zero M"], row["mean T %"]) == ("2", "2", "2.00 ± 1.41", "90.0 ± 0.0")
+    assert (row["GMAC"], row["ms"]) == ("1.50 ± 0.00", "150 ± 71")
     assert dict(zip(table.header, table.rows[1], strict=True))["DSC mean"] == "0.500"
     data = table.data.set_index("name")
     assert data.loc["mine", "dsc_std"] == pytest.approx(math.sqrt(0.005)) and math.isnan(data.loc["one", "dsc_std"])

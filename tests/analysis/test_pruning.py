@@ -30,7 +30,7 @@ def make_run(dsc: dict[tuple[str, str], float], stages: tuple[str, ...] = ("prem
                             columns=["step", "decoder", "group", "structures", "pruning_rate_percent", "validation_dsc_before",
                                      "validation_dsc_after", "nominal_share"]).assign(updated=True)
     footprint = pd.DataFrame([{"step": 0, "parameters": 2.5e6, "nonzero_parameters": 1.5e6, "nominal_share_sum": 0.15,
-                               "nominal_parameters_m": 15.65 * 1.15}])
+                               "nominal_parameters_m": 15.65 * 1.15, "decoder_multiply_adds_m": 1200.0, "decoder_seconds": 0.25}])
     return Run(Path("run"), pd.DataFrame(rows), decoders, footprint, {})
 
 
@@ -67,7 +67,8 @@ def test_sizes_and_table_of_a_pruned_run():
     run = make_run(PRUNED)
     assert is_pruned(run)
     assert sizes(run) == pytest.approx({"decoders": 3, "mean_pruning_rate_percent": 95.0, "nominal_share_sum": 0.15,
-                                        "parameters_m": 2.5, "nonzero_parameters_m": 1.5, "nominal_parameters_m": 17.9975})
+                                        "parameters_m": 2.5, "nonzero_parameters_m": 1.5, "nominal_parameters_m": 17.9975,
+                                        "decoder_gmac": 1.2, "decoder_ms": 250.0})
     assert pruning_table(run).rows == (("S0", "3", "95.0", "90.0", "2", "2", "0.850 (n=2)", "0.853", "0.150", "18.00", "2.50", "1.50"),)
 
 

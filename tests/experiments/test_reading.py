@@ -11,6 +11,7 @@ from clnet.errors import UsageError
 from experiments import reading
 from experiments.differences import differences
 from experiments.runlist import chosen
+from experiments.status import overview
 
 CFG = {"name": "order1", "seed": 0, "pruning": None, "order": {"steps": ["a"]}, "scenario": {"_target_": "experiments.scenario.continual"},
        "paths": {"outputs": "outputs"}, "trainer": {"workers": 0}}
@@ -68,7 +69,7 @@ def did():
     """What was asked of `analysis`, by name."""
     asked: dict[str, tuple] = {}
     return SimpleNamespace(asked=asked, analyses=reading.Analyses(
-        **{name: (lambda *given, name=name: asked.update({name: given})) for name in ("report", "book", "compare", "claims")},
+        **{name: (lambda *given, name=name: asked.update({name: given})) for name in ("report", "book", "compare", "tuning", "claims")},
         final_dsc=lambda folder: 0.75))
 
 
@@ -88,6 +89,18 @@ def test_report_is_of_one_run_or_of_several(place, did):
 def test_compare_gets_the_differences_in_the_order_of_the_folders(place, did):
     reading.compare(cfg(place, runs=["order1__seed-1", "order1"], output="out"), [], did.analyses)
     assert did.asked["compare"] == ([place / "order1__seed-1", place / "order1"], Path("out"), {"seed": ["1", "0"]})
+
+
+def test_validation_runs_are_for_tuning_alone(place, did):
+    (place / "order1" / "validation_scores.csv").touch()
+    reading.report(cfg(place, runs=["*"], output="out"), [], did.analyses)
+    reading.tuning(cfg(place), [], did.analyses)
+    assert did.asked["book"] == ([place / "order1__seed-1"], Path("out"))
+    assert did.asked["tuning"] == ([place / "order1"], {}, None)
+    with pytest.raises(UsageError, match="no finished run folder with scores of test cases"):
+        reading.compare(cfg(place, runs=["order?"], output="out"), [], did.analyses)
+    (place / "order1" / "config.yaml").write_text(yaml.safe_dump(CFG | {"scored_cases": "validation"}))
+    assert "0.750 (validation)" in overview([place / "order1"], did.analyses.final_dsc)
 
 
 def test_claims_gets_the_place_of_all_runs(place, did):

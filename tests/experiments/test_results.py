@@ -15,9 +15,10 @@ SCORE = RUN | {"dataset": "whole", "case": "case_1", "structure": "Liver", "stag
 DECODER = RUN | {"decoder": "D_Liver", "group": "Abdomen", "structures": ("Liver", "Spleen"), "pruning_rate_percent": None,
                  "parameters": 100, "nonzero_parameters": 100, "nominal_share": None, "validation_dsc_before": 0.5,
                  "validation_dsc_after": None, "rounds": 0,
-                 "updated": True, "weights_sha256": "ab" * 32}
+                 "updated": True, "weights_sha256": "ab" * 32, "multiply_adds_m": 12.5, "nonzero_multiply_adds_m": 0.25}
 FOOTPRINT = RUN | {"parameters": 10, "nonzero_parameters": 9, "nominal_share_sum": None, "nominal_parameters_m": 15.65,
-                   "dense_bytes": 40, "sparse_bytes": 38, "seconds": 1.5, "peak_memory_mib": None}
+                   "dense_bytes": 40, "sparse_bytes": 38, "seconds": 1.5, "peak_memory_mib": None, "decoder_multiply_adds_m": 12.5,
+                   "decoder_seconds": 0.25}
 MERGING = RUN | {"dataset": "whole", "case": "case_1", "structure": "Liver", "decoder": "Liver", "false_voxels_before": 9,
                  "false_voxels_after": 4, "false_outside_before": 5, "false_outside_after": 0, "true_outside_before": 1,
                  "true_voxels_before": 40, "true_voxels_after": np.int64(39)}
@@ -31,10 +32,10 @@ def test_columns_are_the_ones_that_others_rely_on(tmp_path):
         RUN_COLUMNS + "dataset,case,structure,stage,dsc,asd_mm,hd95_mm,nsd,reference_voxels,predicted_voxels,status")
     assert results.write_decoders(tmp_path, []).read_text() == (
         RUN_COLUMNS + "decoder,group,structures,pruning_rate_percent,parameters,nonzero_parameters,nominal_share,validation_dsc_before,"
-        "validation_dsc_after,rounds,updated,weights_sha256\n")
+        "validation_dsc_after,rounds,updated,weights_sha256,multiply_adds_m,nonzero_multiply_adds_m\n")
     assert results.write_footprint(tmp_path, []).read_text() == (
         RUN_COLUMNS + "parameters,nonzero_parameters,nominal_share_sum,nominal_parameters_m,dense_bytes,sparse_bytes,seconds,"
-        "peak_memory_mib\n")
+        "peak_memory_mib,decoder_multiply_adds_m,decoder_seconds\n")
     assert results.write_merging(tmp_path, []).read_text() == (
         RUN_COLUMNS + "dataset,case,structure,decoder,false_voxels_before,false_voxels_after,false_outside_before,false_outside_after,"
         "true_outside_before,true_voxels_before,true_voxels_after\n")
@@ -47,6 +48,12 @@ def test_values_come_back_exactly(tmp_path):
     assert results.read(results.write_footprint(tmp_path, [FOOTPRINT])) == [FOOTPRINT]
     assert results.read(results.write_footprint(tmp_path, [FOOTPRINT | {"nominal_share_sum": 0.25}]))[0]["nominal_share_sum"] == 0.25
     assert results.read(results.write_merging(tmp_path, [MERGING])) == [MERGING]
+
+
+def test_tables_written_before_some_columns_came_are_read(tmp_path):
+    path = results.write_footprint(tmp_path, [FOOTPRINT])
+    path.write_text("\n".join(line.rsplit(",", 2)[0] for line in path.read_text().splitlines()) + "\n")
+    assert results.read(path) == [FOOTPRINT | {"decoder_multiply_adds_m": None, "decoder_seconds": None}]
 
 
 def test_undefined_is_an_empty_cell(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import cloudpickle
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,8 @@ from clnet.learn import decoder, encoder
 from clnet.learn.clnet import CLNet
 from clnet.learn.fit import TrainerSettings
 from clnet.learn.plan import EncoderTuning, Supporting, lottery_ticket
+from clnet.model.cost import decoder_inputs, multiply_adds
+from clnet.model.structured import WholeChannels
 from clnet.types import Task
 
 SGD = partial(torch.optim.SGD, momentum=0.99, nesterov=True, weight_decay=1e-2)
@@ -172,6 +175,25 @@ def test_footprint_counts_nominally(method, tasks, monkeypatch):
     assert size.nominal_share_sum == pytest.approx(sum(row["nominal_share"] for row in rows))
     assert size.nominal_parameters_m == pytest.approx(15.65 * (1 + size.nominal_share_sum))
     assert size.sparse_bytes < size.dense_bytes == 4 * size.parameters and size.nonzero_parameters < size.parameters
+
+
+def test_prediction_leaves_dead_channels_out_and_labels_stay(method, tasks, monkeypatch):
+    """Whole channels of all decoders removed, also of a supporter: fewer multiply-adds, the same label maps."""
+    monkeypatch.setattr("clnet.learn.validate.Validation.__call__", lambda self, network: [0.5])
+    pruning = lottery_ticket([60], STEPS, STEPS, SGD, max_drop_dsc_points=100.0, choose=WholeChannels())
+    own = method(pruning=pruning, validation_share=0.4, supporting=Supporting())
+    learned(own, tasks[:2])
+    case = tasks[1].cases[0]
+    compact = {part.name: label_map for part, label_map, _ in own.predictor(own.parts())(case)}
+    monkeypatch.setattr("clnet.learn.predictor.compact_paths", lambda paths: paths)
+    masked = {part.name: label_map for part, label_map, _ in own.predictor(own.parts())(case)}
+    assert own.learned["Kidney_Lesion"].route.supporters and compact.keys() == masked.keys()
+    assert all(np.array_equal(compact[name], masked[name]) for name in masked) and any(label_map.any() for label_map in masked.values())
+    size, rows = own.footprint(), own.decoder_rows()
+    full = multiply_adds(own.archive.new_decoder(own.learned["Liver"].decoder, own.learned["Liver"].route),
+                         *decoder_inputs(own.archive.decoder(own.learned["Liver"])[0], own.archive.shape, (8, 8, 8)))[0]  # fmt: skip
+    assert {row["decoder"]: row["multiply_adds_m"] for row in rows}["Liver"] < 0.6 * full / 1e6
+    assert size.decoder_multiply_adds_m == pytest.approx(sum(row["multiply_adds_m"] for row in rows)) and size.decoder_seconds > 0
 
 
 def test_decoders_learn_with_threads_of_their_own(method, tasks, monkeypatch):

@@ -26,10 +26,12 @@ from clnet.learn.ticket import draw_ticket
 from clnet.learn.update import prune_average, refreshed_route
 from clnet.learn.validate import band_mean, held_out
 from clnet.learn.workshop import Workshop
-from clnet.model.mask import prunable
+from clnet.model.compact import CompactDecoder, compact_paths
+from clnet.model.mask import SingleWeights, prunable
 from clnet.model.shape import NetworkShape
-from clnet.model.support import Route
-from clnet.model.weights import save_weights, weights_sha256
+from clnet.model.structured import WholeChannels
+from clnet.model.support import Pass, Route, for_inference
+from clnet.model.weights import count_parameters, save_weights, weights_sha256
 from clnet.model.width import Same
 from clnet.types import Decoder, Label, Task
 from clnet.units import UnitStore
@@ -50,7 +52,7 @@ class Bench:
         self.shop = Workshop(Augmentation([]), Intensity([{"center_hu": 0.0, "scale_hu": 250.0}]), Windows((8, 8, 8), 0.25, 2),
                              dict.fromkeys(KEYS), UnitStore(folder / "units"), TrainerSettings(threads=1), RunProgress(interval_s=1e9), 0,
                              validation_share=0.4)  # fmt: skip
-        self.shop.settings["pruning"] = [list(rates), plan]
+        self.shop.settings["pruning"] = [list(rates), repr(plan)]
         self.archive = Archive(SHAPE, 1, Same(4))
         encoder = self.shop.made(self.archive.new_encoder, "encoder")
         save_weights(encoder, folder / "encoder.safetensors")
@@ -129,6 +131,44 @@ def test_a_lower_rate_is_tried_once_where_the_first_round_fails(bench, monkeypat
     monkeypatch.setattr(tickets._Search, "score", lambda self, network: next(scores, 0.5))
     learned = bench("a", rates=(80, 90), fallback_percent=50, max_drop_dsc_points=1.0).ticket()
     assert learned.ticket.rate == pytest.approx(rate, abs=1e-3) and learned.ticket.rounds == rounds
+
+
+def test_whole_channels_are_pruned_by_the_same_rounds(bench):
+    """Weights and biases of convolutions, normalisations and readers of a removed channel are zero after momentum, decay and average."""
+    own = bench("a", rates=(50, 70), choose=WholeChannels())
+    learned = own.ticket()
+    assert 0.7 <= learned.ticket.rate < 0.8 and learned.ticket.rounds == 2
+    updated = own.update(learned)
+    for state, file in ((learned, learned.file), (learned, learned.trained), (updated, updated.file), (updated, updated.trained)):
+        network, masks = own.archive.decoder(state, file)
+        parameters = dict(network.named_parameters())
+        assert masks.keys() == parameters.keys()
+        assert not any(bool(parameters[name][~kept].any()) for name, kept in masks.items())
+        small = CompactDecoder(network, [])
+        assert count_parameters(small)[0] == sum(int(kept.sum()) for kept in masks.values()), "all that is left is alive"
+    image = torch.randn(2, 1, 8, 8, 8)
+    paths = own.archive.paths([], [own.archive.decoders[learned.identity].identity])
+    masked, compact = (Pass(for_inference(way, lambda network: network), image).output(learned.identity) for way in
+                       (paths, compact_paths(paths)))  # fmt: skip
+    assert torch.allclose(masked.logits[0], compact.logits[0], atol=1e-4)
+    assert torch.equal(masked.logits[0].argmax(1), compact.logits[0].argmax(1))
+
+
+@pytest.mark.parametrize("drops,rate,rounds", [([0, 0, 0, 0], 0.9, 3), ([0, 2, 0, 0], 0.9, 4), ([2, 0, 2], 0.7, 3), ([0, 0, 2], 0.7, 3),
+                                              ([2, 2], 0, 2)])  # fmt: skip
+def test_single_weights_follow_whole_channels(bench, monkeypatch, drops, rate, rounds):
+    """Channels to 50 and 70 %, then weights to 70 and 90 %: a stage ends at its first failure, and the next one does what lies above."""
+    scores = iter([0.5, *(0.5 - drop / 100 for drop in drops)])
+    monkeypatch.setattr(tickets._Search, "score", lambda self, network: next(scores, 0.5))
+    own = bench("a", rates=(50, 70), choose=WholeChannels(), then={"rates_percent": [70, 90]}, max_drop_dsc_points=1.0)
+    learned = own.ticket()
+    assert learned.ticket.rate == pytest.approx(rate, abs=0.08) and learned.ticket.rounds == rounds
+    network, masks = own.archive.decoder(learned)
+    if drops[0] == 0:
+        assert count_parameters(CompactDecoder(network, []))[0] < 0.6 * count_parameters(network)[0], "channels stay removed"
+        assert rate == 0.7 or not bool(masks["blocks.0.norm1.weight"].all())
+    with pytest.raises(UsageError, match=r"pruning.then.rates_percent"):
+        bench("b", then={"rates_percent": [90, 70]})
 
 
 def test_the_fallback_lies_below_the_first_rate():
@@ -210,9 +250,10 @@ class Killed(BaseException):
     """Passes every `except Exception`, as the end of a process does."""
 
 
-def test_a_kill_anywhere_ends_with_the_same_bits(bench, monkeypatch):
+@pytest.mark.parametrize("choose", [SingleWeights(), WholeChannels()])
+def test_a_kill_anywhere_ends_with_the_same_bits(bench, monkeypatch, choose):
     """Steps 0-5 train, rounds take 2 x 3, 2 x 4 and 2 x 4 steps, recovery 4: killed at many of them in turn, also inside a round."""
-    whole = bench("whole")
+    whole = bench("whole", choose=choose)
     expected = whole.hashes(whole.ticket())
     from clnet.learn.training import SegmentationTraining
 
@@ -228,7 +269,7 @@ def test_a_kill_anywhere_ends_with_the_same_bits(bench, monkeypatch):
     kills = 0
     while True:
         try:
-            learned = (again := bench("cut")).ticket()
+            learned = (again := bench("cut", choose=choose)).ticket()
             break
         except Killed:
             kills += 1

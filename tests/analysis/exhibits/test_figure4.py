@@ -9,6 +9,7 @@ import yaml
 from analysis.exhibits import figure4
 from analysis.exhibits.figure4_data import METHODS, printed_points, select
 from analysis.exhibits.figure4_drawing import forgetting_by_order
+from analysis.exhibits.match import paper_method
 from analysis.groups import read_groups
 from analysis.render import DASH
 
@@ -50,6 +51,13 @@ def test_runs_stand_in_their_order_under_the_papers_names_or_their_own(groups):
 def test_equal_names_are_told_apart(run_with, scores_of):
     ours, _ = select(read_groups([write(run_with, scores_of(), name) for name in ("a", "b")]))
     assert [own.label for own in ours] == ["CL-Net C5, unpruned (a)", "CL-Net C5, unpruned (b)"]
+
+
+def test_whole_channels_are_not_the_papers_pruning(run_with, scores_of, decoders_of):
+    for number, (pruning, name) in enumerate(((None, "CLNet_C5"), ({"rates_percent": [80]}, "CLNet_C5"),
+                                              ({"rates_percent": [60], "choose": {}}, None))):  # fmt: skip
+        folder = write(run_with, scores_of(), f"run{number}", decoders_of((96.0,)), pruning=pruning)
+        assert paper_method(read_groups([folder])[0]) == name
 
 
 def test_printed_points_take_the_tables_values_and_the_bound_everywhere():
