@@ -157,7 +157,6 @@ def _check_same(folder: Path, cfg: Mapping) -> None:
     except (yaml.YAMLError, AttributeError) as error:
         raise DataError("the configuration of a run is damaged", where=folder / "config.yaml", found=error,
                         fix=f"remove {folder} and run again: finished units are kept elsewhere") from error
-    before, now = ({key: value for key, value in own.items() if value is not None} for own in (before, now))  # null is as if not there
     absent = "(absent)"
     changed = [f"{key}: {before.get(key, absent)} -> {now.get(key, absent)}" for key in sorted(before.keys() | now.keys())
                if canonical(before.get(key, absent)) != canonical(now.get(key, absent))]

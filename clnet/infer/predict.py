@@ -19,8 +19,7 @@ from clnet.infer.window import Encoded, Probabilities, Windows, finished_slabs
 from clnet.types import Part
 
 Claims = Iterator[tuple[Part, list[Claim]]]
-FULL = "32-true"
-PRECISIONS = {FULL: None, "16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}  # as Lightning calls them
+PRECISIONS = {"32-true": None, "16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}  # as Lightning calls them
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class ScanPredictor:
     intensity: Intensity
     device: torch.device | str = "cpu"
     sums_gib: float = 2.0
-    precision: str = FULL
+    precision: str = "32-true"
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:

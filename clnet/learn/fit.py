@@ -26,8 +26,8 @@ from clnet.learn.watched import WatchedTraining
 class TrainerSettings:
     """Hardware and bookkeeping; on a CPU nothing here but `devices` may change a result (threads can, in the last bit).
 
-    prediction_precision: of predictions, "32-true" (None) or, on a GPU, "16-mixed" or "bf16-mixed"; prediction_gib: for the sums of
-    overlapping windows, on the device; what needs more is predicted in further passes over a scan (`ScanPredictor`).
+    prediction_precision: of predictions, "32-true" or, on a GPU, "16-mixed" or "bf16-mixed"; prediction_gib: for the sums of overlapping
+    windows, on the device; what needs more is predicted in further passes over a scan (`ScanPredictor`).
     devices: each has batches of its own, so several make a step's batch that many times as large. decoder_threads: instead of `threads`
     where a decoder learns on the frozen encoder, as several then may at a time. checkpoint_every_epochs: how often a training can be
     continued from.
@@ -37,7 +37,7 @@ class TrainerSettings:
     devices: int = 1
     strategy: str = "auto"
     precision: str = "32-true"
-    prediction_precision: str | None = None
+    prediction_precision: str = "32-true"
     prediction_gib: float = 2.0
     threads: int | None = None
     decoder_threads: int | None = None

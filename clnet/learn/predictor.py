@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import Tensor
 
-from clnet.infer.predict import FULL, PartNetwork, ScanPredictor
+from clnet.infer.predict import PartNetwork, ScanPredictor
 from clnet.learn.archive import Archive, LearnedDecoder
 from clnet.learn.target import probabilities
 from clnet.learn.workshop import Workshop
@@ -30,8 +30,8 @@ def parts_of(shop: Workshop, learned: Mapping[str, LearnedDecoder]) -> list[Part
 def prediction_key(shop: Workshop, settings: Mapping) -> str:
     """Of all but the weights that predictions depend on. settings: where the windows and the intensity stand in plain values."""
     how = {name: settings[name] for name in ("windows", "intensity")}
-    precision = shop.trainer.prediction_precision or FULL
-    return key_of(how if precision == FULL else {**how, "precision": precision})
+    precision = shop.trainer.prediction_precision
+    return key_of(how if precision == "32-true" else {**how, "precision": precision})
 
 
 def predictor_of(shop: Workshop, archive: Archive, learned: Mapping[str, LearnedDecoder], parts: Sequence[Part]) -> ScanPredictor:
@@ -61,4 +61,4 @@ def scan_predictor(shop: Workshop, encoder: Callable, networks: Sequence[PartNet
     """A predictor as the scale and the hardware say."""
     shop.trainer.use_threads()
     return ScanPredictor(encoder, networks, shop.windows, shop.intensity, shop.device, shop.trainer.prediction_gib,
-                         shop.trainer.prediction_precision or FULL)  # fmt: skip
+                         shop.trainer.prediction_precision)  # fmt: skip

@@ -172,13 +172,3 @@ def test_progress_is_not_written_into_the_run_of_another_process(tmp_path):
     (tmp_path / "status.json").write_text(json.dumps({"state": "finished", "pid": os.getpid() + 1}))
     runfolder.progress_note(tmp_path)(0.5, 1.0, "x")
     assert json.loads((tmp_path / "status.json").read_text()) == {"state": "finished", "pid": os.getpid() + 1}
-
-
-def test_a_setting_that_is_null_is_as_if_it_were_not_there(tmp_path):
-    """So a run stays the same where a later version knows one setting more."""
-    with runfolder.claim(tmp_path, {"seed": 1}):
-        pass
-    with runfolder.claim(tmp_path, {"seed": 1, "trainer": {"prediction_precision": None, "prediction_gib": 2.0}}):
-        pass
-    with pytest.raises(UsageError, match="bf16"), runfolder.claim(tmp_path, {"seed": 1, "trainer": {"prediction_precision": "bf16"}}):
-        pass
