@@ -15,6 +15,7 @@ from baselines.classes import Channels
 from baselines.incremental import Distilling
 from baselines.method import Curriculum
 from baselines.training import Objective
+from clnet.learn.losses import channels
 from clnet.learn.target import DecoderTarget, Variants
 
 BACKGROUND = 0
@@ -30,7 +31,7 @@ def unbiased_cross_entropy(logits: Tensor, target: Tensor, old: Collection[int],
     """
     merged = sorted({BACKGROUND, *old} - (set(current) - {BACKGROUND}))
     log_probability = F.log_softmax(logits, dim=1)
-    background = torch.logsumexp(log_probability[:, merged], dim=1, keepdim=True)
+    background = torch.logsumexp(channels(log_probability, merged), dim=1, keepdim=True)
     log_probability = torch.cat((background, log_probability[:, 1:]), dim=1)
     target = torch.where(torch.isin(target, target.new_tensor(merged)), BACKGROUND, target)
     return F.nll_loss(log_probability, target.long())
@@ -47,10 +48,10 @@ def unbiased_distillation(logits: Tensor, teacher_logits: Tensor, old: Collectio
     """
     known = sorted({BACKGROUND, *old})
     kept = [channel for channel in known if channel == BACKGROUND or channel not in current]
-    teacher = teacher_logits.detach().softmax(1)[:, [known.index(channel) for channel in kept]]
+    teacher = channels(teacher_logits.detach().softmax(1), [known.index(channel) for channel in kept])
     log_probability = F.log_softmax(logits, dim=1)
-    background = torch.logsumexp(log_probability[:, sorted({BACKGROUND, *current})], dim=1, keepdim=True)
-    student = torch.cat((background, log_probability[:, kept[1:]]), dim=1)
+    background = torch.logsumexp(channels(log_probability, sorted({BACKGROUND, *current})), dim=1, keepdim=True)
+    student = torch.cat((background, channels(log_probability, kept[1:])), dim=1)
     return -(teacher * student).sum(1).mean()
 
 

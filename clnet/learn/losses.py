@@ -25,10 +25,20 @@ def marginal_log_probability(logits: Tensor, groups: Groups) -> Tensor:
     log_probability = F.log_softmax(logits, dim=1)
     if all(group == (index,) for index, group in enumerate(groups)):
         return log_probability
-    members = [
-        log_probability[:, group[0]] if len(group) == 1 else torch.logsumexp(log_probability[:, list(group)], dim=1) for group in groups
-    ]
-    return torch.stack(members, dim=1)
+    alone = [index for index, group in enumerate(groups) if len(group) == 1]
+    together = [index for index, group in enumerate(groups) if len(group) > 1]
+    unions = [torch.logsumexp(channels(log_probability, groups[index]), dim=1, keepdim=True) for index in together]
+    members = torch.cat((*unions, channels(log_probability, [groups[index][0] for index in alone])), dim=1)
+    order = [*together, *alone]
+    return members if order == sorted(order) else channels(members, [order.index(index) for index in range(len(groups))])
+
+
+def channels(tensor: Tensor, chosen: Sequence[int]) -> Tensor:
+    """Some channels of a (batch, channel, ...) tensor, each at most once, in the order given.
+
+    On a CPU its gradient costs a fraction of what that of `tensor[:, chosen]` does, with the same result.
+    """
+    return tensor.index_select(1, torch.as_tensor(chosen, dtype=torch.long, device=tensor.device))
 
 
 def marginal_dice_cross_entropy(
@@ -68,10 +78,10 @@ def label_dice(log_probability: Tensor, target: Tensor, foreground: int, present
     one_hot = torch.zeros_like(log_probability).scatter_(1, target.long()[:, None], 1.0)
     chosen = torch.arange(1, 1 + foreground, device=target.device)
     if present_only:
-        chosen = chosen[one_hot[:, chosen].sum((0, 2, 3, 4)) > 0]
+        chosen = chosen[channels(one_hot, chosen).sum((0, 2, 3, 4)) > 0]
     if not len(chosen):
         return log_probability.new_zeros(())
-    return _DICE(log_probability[:, chosen].exp(), one_hot[:, chosen])
+    return _DICE(channels(log_probability, chosen).exp(), channels(one_hot, chosen))
 
 
 def nested_dice_cross_entropy(logits: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
