@@ -9,7 +9,7 @@ from torch import Tensor
 
 from baselines.unet import UNet
 from benchmarks.contest import Result, agreement, alternate, speedup
-from benchmarks.paper import SMALL, paper_shape, ready, with_seed
+from benchmarks.paper import SMALL, operations, paper_shape, ready, with_seed
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 
@@ -30,11 +30,13 @@ def run(size: str = "full") -> list[Result]:
     sides = {f"D{width}": lambda bank=bank: _encode_once(encoder, bank, image) for width, bank in banks.items()}
     sides["whole"] = lambda: [network(image).logits[0] for network in rivals]
     equal = {width: _agree(encoder, bank, rivals[0], image) for width, bank in banks.items()}
+    work = {side: operations(run_side) for side, run_side in sides.items()}
     times = alternate(sides, repeats)
     return [
         Result("P1", f"{edge}^3 voxels, {count} decoders of {CLASSES} classes", f"encode once + {count} D{width}",
                f"{count} whole U-Nets, D{shape.features[0]}", speedup(times, f"D{width}", "whole"), goal, True, equal[width],
-               "", median(times[f"D{width}"]), median(times["whole"]))
+               f"the rival's convolutions do x{work['whole'] / work[f'D{width}']:.2f} the operations",
+               median(times[f"D{width}"]), median(times["whole"]))
         for width, goal in goals.items()
     ]  # fmt: skip
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from clnet.model.block import with_fast_layout
 from clnet.model.shape import NetworkShape
@@ -25,6 +28,25 @@ def paper_shape() -> NetworkShape:
 def ready(module: nn.Module) -> nn.Module:
     """In the memory layout that the project trains and predicts with."""
     return with_fast_layout(module, "cpu")
+
+
+def as_in_nnunet(module: nn.Module) -> nn.Module:
+    """A copy with nnU-Net's own layers and memory layout: `InstanceNorm3d` where the project has the same function as a group norm."""
+    copy = deepcopy(module).to(memory_format=torch.contiguous_format)
+    for parent in list(copy.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.GroupNorm):
+                norm = nn.InstanceNorm3d(child.num_channels, eps=child.eps, affine=True)
+                norm.load_state_dict(child.state_dict())
+                setattr(parent, name, norm)
+    return copy
+
+
+def operations(work: Callable[[], object]) -> int:
+    """Multiplications and additions of the convolutions in `work`, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
 
 
 def with_seed(make, seed: int = 0):
