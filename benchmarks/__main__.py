@@ -12,15 +12,17 @@ from pathlib import Path
 import torch
 
 import benchmarks
+from benchmarks import memory
 from benchmarks.contest import Result
 from benchmarks.table import page, table
 from clnet.atomic import write_text
 
 
 def modules() -> dict[str, str]:
-    """Key -> module of every benchmark: a file `p<number>_<what>.py` of this package, in the order of the numbers."""
+    """Key -> module of every benchmark: files `p<number>_<what>.py` of this package in the order of their numbers, and the memory's."""
     names = [name for _, name, _ in pkgutil.iter_modules(benchmarks.__path__) if name[0] == "p" and name[1:].partition("_")[0].isdigit()]
-    return {name.partition("_")[0].upper(): f"benchmarks.{name}" for name in sorted(names, key=lambda n: int(n[1:].partition("_")[0]))}
+    numbered = sorted(names, key=lambda name: int(name[1:].partition("_")[0]))
+    return {name.partition("_")[0].upper(): f"benchmarks.{name}" for name in numbered} | {memory.KEY: memory.__name__}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Peak memory of a whole-body scan with all 101 decoders and 235 structures, in a process of its own: `python -m benchmarks.memory`.
+"""Peak memory of a whole-body scan with all 101 decoders and 235 structures, in a process of its own.
 
 The scan has 512 x 512 x 800 voxels, windows and prepared grid are the paper's. The networks are the cheapest that still find contiguous
 structures everywhere in the body, since what is measured is all around them: sums of windows, interpolation, merging, label maps.
@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.contest import Result
-from benchmarks.table import table
 from benchmarks.wholebody import Body, Scan, body_hu, decoders, merging, parts
 from clnet.data.intensity import Intensity
 from clnet.infer.combine import CombinedLabelMap
@@ -28,6 +27,7 @@ from clnet.infer.predict import PartNetwork, ScanPredictor
 from clnet.infer.window import Windows
 from clnet.types import Part
 
+KEY = "MEMORY"
 GOAL_GIB = 4.0  # of the whole process, beside the prepared scan
 # native size, the body's crop there, its size on a prepared grid of 1.5 x 1 x 1 mm, window, GiB for sums
 SIZES = {
@@ -49,7 +49,7 @@ def run(size: str = "full") -> list[Result]:
     note = (f"peak {found['peak_gib']:.2f} GiB of the process, {found['input_gib']:.2f} of them the prepared scan; windows encoded "
             f"{found['passes']} times; merged label maps take {found['held_gib']:.3f} GiB")  # fmt: skip
     equal = f"{found['found']} structures found, one winner a voxel in each set"
-    return [Result("memory", workload, "peak in GiB beside the scan", f"all sums at once: {found['dense_gib']:.1f} GiB",
+    return [Result(KEY, workload, "peak in GiB beside the scan", f"all sums at once: {found['dense_gib']:.1f} GiB",
                    found["peak_gib"] - found["input_gib"], GOAL_GIB, False, equal, note, found["seconds"])]  # fmt: skip
 
 
@@ -99,9 +99,6 @@ class Tones:
         return F.interpolate(coarse, scale_factor=_POOL, mode="trilinear")
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["--measure"]:
-        torch.set_num_threads(int(sys.argv[3]))
-        print(json.dumps(measure(sys.argv[2])))
-    else:
-        print(table(run("small" if "--small" in sys.argv else "full")))
+if __name__ == "__main__":  # what `run` starts
+    torch.set_num_threads(int(sys.argv[3]))
+    print(json.dumps(measure(sys.argv[2])))

@@ -7,7 +7,6 @@ from importlib import import_module
 
 import pytest
 
-from benchmarks import memory
 from benchmarks.__main__ import modules
 
 
@@ -16,9 +15,3 @@ def test_both_sides_agree(key):
     results = import_module(modules()[key]).run("small")
     assert results and all(result.key == key and math.isfinite(result.ratio) and result.ratio > 0 for result in results)
     assert all(result.equal and result.workload and result.ours != result.rival for result in results)
-
-
-def test_the_memory_of_a_small_scan():
-    """All decoders in a process of its own, in several passes; the peak is mostly that of the libraries."""
-    (result,) = memory.run("small")
-    assert 0 < result.ratio < memory.GOAL_GIB and result.workload.startswith("64 x 64 x 48 voxels, 101 decoders, 235 structures")
