@@ -2,7 +2,7 @@
 
     runs         name of the run folder -> the command that makes it
     tolerances   name -> within (a number), because (the reason)
-    claims       sentences or table rows: text (as it stands in README.md), numbers, and what all of these have in common
+    claims       sentences or table rows: text (as it stands in README.md or docs/results.md), numbers, and what all of these have in common
     unchecked    text, because: numbers that no run folder can tell
 
 A number has an `id`, `expected`, a `tolerance`, the name of a `measure` (analysis/measures.py) and its arguments, and `run`: a name, or
