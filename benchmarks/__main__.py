@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: list[Result] = []
     for key in keys:
         print(f"{key} ...", file=sys.stderr, flush=True)
-        results += import_module(known[key]).run("small" if options.small else "full")
+        own = import_module(known[key]).run("small" if options.small else "full")
+        print(*(f"{key} {result.workload}, {result.ours}: {result.ratio:.3g}" for result in own), sep="\n", file=sys.stderr, flush=True)
+        results += own
     print(table(results))
     if options.output:
         size = ["--small"] if options.small else []
