@@ -26,6 +26,7 @@ def run() -> Run:
     decoders = pd.DataFrame([(0, "X", "x", True, 0.0), (0, "Y", "y", True, 0.0), (1, "X", "x", True, 90.0), (1, "Y", "y", False, 95.0),
                              (1, "Z", "z", True, 95.0002)], columns=["step", "decoder", "structures", "updated", "pruning_rate_percent"])
     footprint = pd.DataFrame([{"step": 1, "parameters": 3e6, "nonzero_parameters": 1e6, "nominal_share_sum": 0.2,
+                               "decoder_multiply_adds_m": 1500.0, "decoder_seconds": 0.25,
                                "nominal_parameters_m": 18.0}])
     merging = pd.DataFrame([(0, "x", "X", 900, 0, 5), (1, "x", "X", 100, 90, 7), (1, "y", "Y", 300, 290, 0)],
                            columns=["step", "structure", "decoder", "true_voxels_before", "true_voxels_after", "false_outside_before"])
