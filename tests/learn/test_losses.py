@@ -76,3 +76,15 @@ def test_downsampling_keeps_label_values():
     coarse = downsampled(target, (2, 2, 2))
     assert coarse.dtype == torch.uint8 and coarse[0, 0].unique().tolist() == [0] and coarse[0, 1].unique().tolist() == [7]
     assert downsampled(target[:, None].bool(), (2, 2, 2)).shape == (1, 1, 2, 2, 2)
+
+
+@pytest.mark.parametrize("groups", [((0, 3), (1,), (2,)), ((0,), (2, 1), (3,)), ((2,), (0,), (3, 1))])
+def test_groups_in_any_order_are_the_sums_of_their_channels_and_so_is_their_gradient(groups):
+    logits = torch.randn(2, 4, 2, 3, 2, dtype=torch.float64, requires_grad=True)
+    weights = torch.rand(2, len(groups), 2, 3, 2, dtype=torch.float64)
+    found = marginal_log_probability(logits, groups)
+    probability = logits.softmax(1)
+    expected = torch.stack([sum(probability[:, channel] for channel in group) for group in groups], dim=1).log()
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad((value * weights).sum(), logits, retain_graph=True)[0] for value in (found, expected)]
+    torch.testing.assert_close(*gradients)
