@@ -38,12 +38,25 @@ def local_pod(features: Tensor, scales: Sequence[int], pooled_axes: int = 1) -> 
     A window's mean along an axis does not depend on how the others are divided, so dividing the pooled axes alone gives the same values.
     Source: Douillard et al. 2021, eq. 3 to 5; CL-Net eq. 16 (one axis at a time), 17 (two).
     """
-    shape, pooled = features.shape[2:], []
-    for scale in scales:
-        for one in range(3):  # the axis that is pooled, or the one that is not
-            size = [min(scale, n) if (axis == one) == (pooled_axes == 1) else n for axis, n in enumerate(shape)]
-            pooled.append(F.adaptive_avg_pool3d(features, size).flatten(1))
+    pooled = []
+    for one in range(2, 5):  # the axis that is pooled, or the one that is not
+        axes, means = [axis for axis in range(2, 5) if (axis == one) == (pooled_axes == 1)], features
+        for scale in sorted(scales, reverse=True):
+            counts = {axis: min(scale, features.shape[axis]) for axis in axes}
+            nested = all(features.shape[axis] % means.shape[axis] == means.shape[axis] % count == 0 for axis, count in counts.items())
+            means = _window_means(means if nested else features, counts)
+            pooled.append(means.flatten(1))
     return torch.cat(pooled, dim=1)
+
+
+def _window_means(features: Tensor, counts: Mapping[int, int]) -> Tensor:
+    """Means inside so many windows along each of some axes, as adaptive pooling lays them."""
+    for axis, count in counts.items():
+        if features.shape[axis] % count == 0:  # many times faster than adaptive pooling
+            features = features.unflatten(axis, (count, -1)).mean(axis + 1)
+        else:
+            features = F.adaptive_avg_pool3d(features, [count if own == axis else n for own, n in enumerate(features.shape)][2:])
+    return features
 
 
 def pod_distance(student: Sequence[Tensor], teacher: Sequence[Tensor], scales: Sequence[int], pooled_axes: int = 1) -> Tensor:
@@ -53,7 +66,7 @@ def pod_distance(student: Sequence[Tensor], teacher: Sequence[Tensor], scales: S
     Source: Douillard et al. 2021, eq. 6, and its code (squares; mean over maps).
     """
     distances = [
-        (local_pod(own.square(), scales, pooled_axes) - local_pod(other.detach().square(), scales, pooled_axes)).norm(dim=1).mean()
+        local_pod(own.square() - other.detach().square(), scales, pooled_axes).norm(dim=1).mean()  # pooling is linear
         for own, other in zip(student, teacher, strict=True)
     ]
     return torch.stack(distances).mean()

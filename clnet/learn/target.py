@@ -80,12 +80,13 @@ class DecoderTarget:
         """
         if not bool(valid.any()):
             return sum(level.sum() for level in logits) * 0.0
-        target = target[valid]
+        every = bool(valid.all())
+        target = target if every else target[valid]
         total = logits[0].new_zeros(())
         for weight, level in zip(deep_supervision_weights(len(logits)), logits, strict=True):
             if weight == 0.0:
                 continue
-            chosen, reduced = level[valid], downsampled(target, level.shape[-3:])
+            chosen, reduced = level if every else level[valid], downsampled(target, level.shape[-3:])
             if self.decoder.nested:
                 channels = [self.decoder.structures.index(label.structures[0]) for label in self.labels]
                 total = total + weight * nested_dice_cross_entropy(chosen, reduced, channels)

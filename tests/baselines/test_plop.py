@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from baselines.plop import (
     IGNORED,
@@ -43,6 +44,19 @@ def test_windows_are_means_of_their_own():
              for axis in (2, 3, 4)]  # fmt: skip
     expected = torch.cat(parts, 1).sort(1).values
     assert torch.allclose(local_pod(features, [scale]).sort(1).values, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooled_axes", [1, 2])
+def test_several_scales_pool_as_adaptive_pooling_does(pooled_axes):
+    """Lengths that all scales divide (8), that some do (6) and that none does (5): against torch's pooling of each scale by itself."""
+    torch.manual_seed(0)
+    features, scales, expected = torch.rand(2, 3, 8, 6, 5), (1, 2, 4), []
+    for axis in range(3):
+        for scale in scales:
+            size = [scale if (own == axis) == (pooled_axes == 1) else n for own, n in enumerate(features.shape[2:])]
+            expected.append(F.adaptive_avg_pool3d(features, size).flatten(1))
+    found, expected = (values.sort(1).values for values in (local_pod(features, scales, pooled_axes), torch.cat(expected, 1)))
+    assert torch.allclose(found, expected, atol=1e-6)
 
 
 def test_more_windows_than_voxels():
