@@ -23,7 +23,7 @@ from clnet.model.shape import NetworkShape
 WIDTH = 8  # channels of a head
 PARAMETERS = 2 * (WIDTH * WIDTH + WIDTH) + WIDTH + 1  # three convolutions of 1x1x1 with biases: 153
 IMAGE_FEATURES = 256
-CLASSES_AT_ONCE = 16  # of full-size features of 8 channels each
+IN_CACHE, IN_MEMORY = 2**11, 2**17  # voxels, 8 features of each class: what a CPU core's cache holds; what a GPU has memory for
 
 
 class UNetBackbone(nn.Module):
@@ -99,8 +99,9 @@ class PromptedNetwork(nn.Module):
         """Logits (batch, class, z, y, x) of the finest level alone, whatever `finest` is: there is no deep supervision."""
         deep, fine = self.backbone(image)
         parameters, features = self.generated(self.seen(self.deep(deep).mean((2, 3, 4)))), self.narrow(fine)
-        logits = [checkpoint(heads, features, chunk, use_reentrant=False) for chunk in parameters.split(CLASSES_AT_ONCE, dim=1)]
-        return UNetOutput([torch.cat(logits, dim=1)], [deep], [fine])
+        chunks = features.flatten(2).split(IN_CACHE if image.device.type == "cpu" else IN_MEMORY, dim=2)
+        logits = [checkpoint(heads, chunk, parameters, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
+        return UNetOutput([torch.cat(logits, dim=2).unflatten(2, features.shape[2:])], [deep], [fine])
 
     def generated(self, seen: Tensor) -> Tensor:
         """The heads' parameters: (batch, image feature) -> (batch, class, 153)."""
@@ -112,17 +113,17 @@ class PromptedNetwork(nn.Module):
 def heads(features: Tensor, parameters: Tensor) -> Tensor:
     """Three convolutions of 1x1x1 (8, 8 and 1 channels) with ReLU between, their weights and biases given for each image and class.
 
-    features: (batch, 8, z, y, x); parameters: (batch, class, 153), all weights (row by row) before all biases.
-    Returns (batch, class, z, y, x).
+    features: (batch, 8, voxel); parameters: (batch, class, 153), all weights (row by row) before all biases.
+    Returns (batch, class, voxel).
     """
     square = WIDTH * WIDTH
     first, second, last, *biases = parameters.split([square, square, WIDTH, WIDTH, WIDTH, 1], dim=2)
-    current = features.flatten(2)[:, None]  # (batch, 1 or class, channel, voxel)
+    current = features[:, None]  # (batch, 1 or class, channel, voxel)
     for weight, bias in zip((first, second, last), biases, strict=True):
         if weight is not first:
             current = current.relu()
         current = weight.unflatten(2, (-1, WIDTH)) @ current + bias[..., None]
-    return current[:, :, 0].unflatten(2, features.shape[2:])
+    return current[:, :, 0]
 
 
 def check_patches(backbone: type | object, patches_zyx: Sequence[Sequence[int]]) -> None:

@@ -7,6 +7,7 @@ import importlib.util
 import pytest
 import torch
 
+from baselines import prompted
 from baselines.embeddings import FILE, hashed_embedding, text_embedding
 from baselines.prompted import PARAMETERS, PromptedNetwork, SwinBackbone, UNetBackbone, check_patches, heads
 from clnet.anatomy import registry
@@ -23,16 +24,16 @@ def test_generated_heads_by_hand():
     parameters = torch.zeros(1, 2, PARAMETERS)
     parameters[0, 0, [0, 64, 128, 136, 144, 152]] = torch.tensor([2.0, 3.0, 1.0, 3.0, -1.0, 0.5])
     parameters[0, 1, 152] = 0.25
-    features = torch.zeros(1, 8, 1, 1, 2)
-    features[0, 0, 0, 0] = torch.tensor([-1.0, -3.0])
-    assert heads(features, parameters)[0, :, 0, 0].tolist() == [[2.5, 0.5], [0.25, 0.25]]
+    features = torch.zeros(1, 8, 2)
+    features[0, 0] = torch.tensor([-1.0, -3.0])
+    assert heads(features, parameters)[0].tolist() == [[2.5, 0.5], [0.25, 0.25]]
 
 
 def test_weights_are_row_by_row():
     """Output 1 of the first layer reads input 2: weight 1 * 8 + 2; the next layers hand channel 1 on."""
     parameters = torch.zeros(1, 1, PARAMETERS)
     parameters[0, 0, [8 + 2, 64 + 8 + 1, 128 + 1]] = 1.0
-    features = torch.arange(8.0)[None, :, None, None, None]
+    features = torch.arange(8.0)[None, :, None]
     assert heads(features, parameters).item() == 2.0
 
 
@@ -44,6 +45,20 @@ def test_every_class_has_its_own_generator(length):
     assert [level.shape for level in output.logits] == [(2, 20, 8, 8, 8)], "the finest level alone, and always"
     output.logits[0][:, 3].square().sum().backward()
     assert [i for i, own in enumerate(network.generators) if own[0].weight.grad.abs().sum() > 0] == [3]
+
+
+def test_voxels_in_pieces_are_those_of_one(monkeypatch):
+    """Heads and gradients of 512 voxels at once and of 100 at a time, the last of them 12."""
+    torch.manual_seed(0)
+    network, image = PromptedNetwork(UNetBackbone(SHAPE, 1, 4), 3, None, 6), torch.randn(2, 1, 8, 8, 8)
+    found = []
+    for voxels in (512, 100):
+        monkeypatch.setattr(prompted, "IN_CACHE", voxels)
+        logits = network(image).logits[0]
+        network.zero_grad()
+        logits.square().mean().backward()
+        found.append([logits, *(p.grad for p in network.parameters())])
+    assert all(torch.allclose(one, other, rtol=1e-4, atol=1e-6) for one, other in zip(*found, strict=True))
 
 
 def test_swin_unetr():
