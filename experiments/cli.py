@@ -119,7 +119,7 @@ def perform(asked: sweep.Sweep, main: Callable[[], object], conf: Path, analyses
     code = sweep.perform(asked, multirun)
     if not any(word.startswith("task=") for word in asked.typed):
         found, page = sweep.folders(asked, conf)
-        code = code or exit_code_of(lambda: reading.finish(found, page, analyses))
+        code = code or exit_code_of(lambda: reading.finish(found, page, analyses, asked.compared))
         done = sum(runfolder.read_status(folder).get("state") == "finished" for folder in found)
         print(f"{asked.name}: {done} of {len(found)} runs are finished{f'; {AGAIN}' if done < len(found) else ''}", flush=True)
     return code

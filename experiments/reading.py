@@ -72,11 +72,13 @@ def plan(cfg: Mapping, typed: Sequence[str], analyses: Analyses) -> None:
     print(f"{state:<9}{folder}    python run.py {' '.join(word for word in typed if not word.startswith('task='))}")
 
 
-def finish(folders: Sequence[Path], output: Path, analyses: Analyses) -> None:
-    """What is made of a sweep's runs: the page, or the table of tuning where they were scored on validation cases."""
+def finish(folders: Sequence[Path], output: Path, analyses: Analyses, compared: bool) -> None:
+    """What is made of a sweep's runs: the page or the comparison, or the table of tuning where they were scored on validation cases."""
     if all((folder / SCORES_OF["validation"]).is_file() for folder in folders):
         analyses.tuning(folders, differences([runfolder.load(folder) for folder in folders]), output)
         print(f"tuning: {output}", flush=True)
+    elif compared:
+        analyses.compare(folders, output, differences([runfolder.load(folder) for folder in folders]))
     else:
         analyses.book(folders, output)
 

@@ -29,7 +29,7 @@ from clnet.units import canonical, rank
 
 # What may change between two calls without changing a number: where things lie, who computes, who watches.
 NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "predict*", "resume", "name", "paths*", "launcher*", "logger*",
-                "experiment", "sweep", "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers",
+                "experiment", "sweep*", "hydra*", "data.root", "data.datasets.*.root", "data.fetch*", "data.make.workers",
                 "evaluate.workers", "trainer.workers", "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads",
                 "trainer.accelerator", "trainer.strategy", "trainer.checkpoint_every_epochs", "trainer.prediction_gib", "gallery*")
 # What runs were before there was such a key: their folders stay valid.

@@ -1,7 +1,8 @@
 """Experiments that are many runs: `sweep:` in an experiment's YAML lists command lines, and the one command does them all.
 
 A line is what one would type after `python run.py -m`; what is typed beside the experiment is added to each. So every run has the folder
-that its own command gives it, and the same command again goes on where it stopped.
+that its own command gives it, and the same command again goes on where it stopped. `sweep_page: compare` in that YAML makes the end a
+comparison of the runs; without it, it is the page of the paper's tables and figures.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ METHOD = "clnet"  # of a line that names none: conf/config.yaml's
 
 @dataclass(frozen=True)
 class Sweep:
-    """lines: each a list of KEY=VALUE, where VALUE may be several with commas between; typed: what of them the user typed."""
+    """lines: each a list of KEY=VALUE, where VALUE may be several with commas between; typed: what of them the user typed; compared:
+    whether the runs are compared at the end."""
 
     name: str
     typed: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
+    compared: bool = False
 
     @property
     def samples(self) -> list[list[str]]:
@@ -48,12 +51,13 @@ def sweep_of(argv: Sequence[str], conf: Path) -> Sweep | None:
     """
     typed = [word for word in argv if not word.startswith("-")]
     names = next((_value(word).split(",") for word in reversed(typed) if _key(word) == "experiment"), [])
-    listed = {name: _lines(conf / "experiment" / f"{name}.yaml") for name in names}
-    if not any(listed.values()):
+    told = {name: _told(conf / "experiment" / f"{name}.yaml") for name in names}
+    if not any(own.get("sweep") for own in told.values()):
         return None
     if len(names) > 1:
         raise UsageError("a sweep is an experiment of its own", where=f"experiment={','.join(names)}", fix="one command for each")
-    lines, methods = [line.split() for line in listed[names[0]]], _typed(typed, "method")
+    own = told[names[0]]
+    lines, methods = [line.split() for line in own["sweep"]], _typed(typed, "method")
     known = list(dict.fromkeys(name for line in lines for name in _methods(line)))
     unknown = [name for name in methods or [] if name not in known]
     if unknown:
@@ -62,7 +66,7 @@ def sweep_of(argv: Sequence[str], conf: Path) -> Sweep | None:
     own_keys = {_key(word) for line in lines for word in line}
     typed = [word for word in typed if _key(word) != "experiment"]
     made = dict.fromkeys(_with(line, typed, own_keys, methods) for line in lines)
-    return Sweep(names[0], tuple(typed), tuple(line for line in made if line))
+    return Sweep(names[0], tuple(typed), tuple(line for line in made if line), own.get("sweep_page") == "compare")
 
 
 def perform(sweep: Sweep, multirun: Callable[[Sequence[str]], int]) -> int:
@@ -114,8 +118,8 @@ def _with(line: Sequence[str], typed: Sequence[str], own_keys: set[str], methods
     return tuple(own.values())
 
 
-def _lines(file: Path) -> list[str]:
-    return (yaml.safe_load(file.read_text()) or {}).get("sweep") or [] if file.is_file() else []
+def _told(file: Path) -> dict:
+    return yaml.safe_load(file.read_text()) or {} if file.is_file() else {}
 
 
 def _methods(line: Sequence[str]) -> list[str]:

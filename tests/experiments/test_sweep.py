@@ -88,18 +88,20 @@ def test_every_run_of_a_sweep_is_a_command_that_is_accepted(name, tmp_path):
                 assert set(values.split(",")) <= set(overrides.choices(CONF, key)), word
 
 
-def test_the_end_is_the_page_or_the_table_of_tuning(tmp_path):
+def test_the_end_is_the_page_or_the_comparison_or_the_table_of_tuning(tmp_path):
     made = {}
-    analyses = SimpleNamespace(book=lambda *given: made.update(book=given), tuning=lambda *given: made.update(tuning=given))
+    analyses = SimpleNamespace(**{name: lambda *given, name=name: made.update({name: given}) for name in ("book", "compare", "tuning")})
     runs = [tmp_path / name for name in ("one", "two")]
     for run in runs:
         run.mkdir()
         (run / "config.yaml").write_text(json.dumps({"seed": run.name}))
-    reading.finish(runs, tmp_path / "out", analyses)
+    reading.finish(runs, tmp_path / "out", analyses, False)
     assert made == {"book": (runs, tmp_path / "out")}
+    reading.finish(runs, tmp_path / "out", analyses, True)
+    assert made["compare"] == (runs, tmp_path / "out", {"seed": ["one", "two"]})
     for run in runs:
         (run / "validation_scores.csv").touch()
-    reading.finish(runs, tmp_path / "out", analyses)
+    reading.finish(runs, tmp_path / "out", analyses, True)
     assert made["tuning"] == (runs, {"seed": ["one", "two"]}, tmp_path / "out")
 
 
@@ -107,6 +109,12 @@ def test_plan_says_what_would_be_done(tmp_path, capsys):
     cfg = {"paths": {"run": str(tmp_path / "order1__method-mib")}}
     reading.plan(cfg, ["experiment=order1", "method=mib", "task=plan"], None)
     assert capsys.readouterr().out == f"not run  {tmp_path}/order1__method-mib    python run.py experiment=order1 method=mib\n"
+
+
+@pytest.mark.parametrize("more, compared", [({}, False), ({"sweep_page": "compare"}, True)])
+def test_an_experiment_says_what_its_runs_come_to(conf, more, compared):
+    (conf / "experiment" / "both.yaml").write_text(yaml.safe_dump({"sweep": ["experiment=a seed=0,1"], **more}))
+    assert sweep_of(["experiment=both"], conf).compared is compared
 
 
 def test_the_default_method_is_the_configurations():
