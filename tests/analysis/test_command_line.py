@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-import run
+from analysis import tasks
 from analysis.__main__ import main
 from analysis.comparison_settings import for_terminal, settings_table
 from analysis.groups import read_groups
@@ -36,13 +36,13 @@ def test_the_book_is_named_where_it_lies(book, folders, tmp_path, capsys):
     output = tmp_path / "out"
     assert main(["book", *map(str, folders), "--output", str(output)]) == 0
     assert capsys.readouterr().out == f"book: {output / 'book.html'}\n"
-    run.book(folders, output)
+    tasks.book(folders, output)
     assert capsys.readouterr().out == f"book: {output / 'book.html'}\n" and book == [(folders, output, None)] * 2
 
 
 def test_settings_stand_in_the_comparison_and_on_the_terminal(folders, tmp_path, capsys):
     differences = {"seed": ["0", "1", "0"], "order.steps": ["x" * 60] * 2 + ["short"]}
-    run.compare(folders, tmp_path / "out", differences)
+    tasks.compare(folders, tmp_path / "out", differences)
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1] == f"comparison: {tmp_path / 'out' / 'comparison.html'}" and "Settings in which" in printed
     table = settings_table(read_groups(folders), folders, differences)
@@ -64,7 +64,7 @@ def test_one_command_compares_what_was_asked_for_and_what_came_out(folders, tmp_
         ema = None if folder == folders[2] else {"a": 1}
         (folder / "config.yaml").write_text(yaml.safe_dump({"seed": seed, "name": folder.name, "ema": ema}))
     done = subprocess.run([sys.executable, "run.py", "task=compare", f"runs={folders[0]},{folders[2]}", f"output={tmp_path / 'out'}"],
-                          capture_output=True, text=True, cwd=Path(run.__file__).parent)
+                          capture_output=True, text=True, cwd=Path(tasks.__file__).parents[1])
     assert done.returncode == 0, done.stderr
     printed = done.stdout.splitlines()
     assert [line.split() for line in printed if line.startswith("ema")] == [["ema", "1", "setting", "null"]]
