@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.embeddings import fingerprint, text_embedding
 from baselines.method import Curriculum
 from baselines.prompted import PromptedNetwork, check_patches, take_over_classes
-from baselines.sigmoids import SigmoidMethod, SigmoidSpace, gathered
+from baselines.sigmoids import SigmoidMethod, SigmoidSpace, balanced_cross_entropy, gathered
 from baselines.training import Objective
 from clnet.errors import UsageError
 from clnet.learn.target import DecoderTarget
@@ -24,19 +23,21 @@ from clnet.types import Footprint
 SMOOTH = 1.0  # in the Dice's denominator alone
 
 
-def binary_dice_cross_entropy(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+def binary_dice_cross_entropy(logits: Tensor, target: Tensor, valid: Tensor, balance: float = 0.0) -> Tensor:
     """Binary cross-entropy and one minus the Dice of each sample and class, mean over the valid pairs; zero, with a graph, without any.
 
-    logits: (batch, class, z, y, x); target: the same, bool or probabilities; valid: (batch, class) bool. Returns a scalar.
+    logits: (batch, class, z, y, x); target: the same, bool or probabilities; valid: (batch, class) bool; balance: see
+    `balanced_cross_entropy`, with more than 0 the Dice is that of the pairs in which the class occurs. Returns a scalar.
     Source: Liu et al. 2024, eq. 3 and 4; the mean instead of the sum over classes, and the smoothing, as their code has them.
     """
     logits, target = logits[valid].float(), target[valid].float()
     if not len(logits):
         return logits.sum()
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((1, 2, 3))
+    cross_entropy = balanced_cross_entropy(logits, target, balance)
     probability, over = logits.sigmoid(), (1, 2, 3)
     dice = 2 * (probability * target).sum(over) / (probability.sum(over) + target.sum(over) + SMOOTH)
-    return (cross_entropy + 1 - dice).mean()
+    counted = target.sum(over) > 0 if balance > 0 else torch.ones_like(dice, dtype=torch.bool)
+    return cross_entropy.mean() + (counted * (1 - dice)).sum() / counted.sum().clamp_min(1)
 
 
 def with_pseudo_labels(
@@ -104,7 +105,7 @@ class CSCLIP(SigmoidMethod):
             target, valid = gathered(batch, channels, count)
             if teacher is not None:
                 target, valid = with_pseudo_labels(target, valid, teacher.logits[0], exclusive.to(target.device), soft, truth)
-            return binary_dice_cross_entropy(student.logits[0], target, valid)
+            return binary_dice_cross_entropy(student.logits[0], target, valid, balance)
 
         return loss
 

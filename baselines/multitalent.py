@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.method import Curriculum
 from baselines.prediction import Outputs, scored_on
-from baselines.sigmoids import SigmoidMethod, SigmoidSpace, gathered
+from baselines.sigmoids import SigmoidMethod, SigmoidSpace, balanced_cross_entropy, gathered
 from baselines.training import Objective
 from baselines.unet import UNet
 from clnet.learn.losses import deep_supervision_weights, downsampled
@@ -22,17 +21,17 @@ from clnet.learn.target import DecoderTarget
 EPSILON = 1e-7  # of the Dice's denominator
 
 
-def multitalent_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+def multitalent_loss(logits: Tensor, target: Tensor, valid: Tensor, balance: float = 0.0) -> Tensor:
     """Sum of binary cross-entropies (each the mean over voxels) minus the sum of soft Dice coefficients over heads.
 
     logits: (batch, head, z, y, x); target: the same, bool; valid: (batch, head) bool, the cross-entropies that count and the samples
-    that a head's Dice is taken over. A head without a voxel in the batch has a Dice of 0 without gradient. Returns a scalar, mostly
-    far below zero.
+    that a head's Dice is taken over; balance: see `balanced_cross_entropy`. A head without a voxel in the batch has a Dice of 0 without
+    gradient. Returns a scalar, mostly far below zero.
     Source: Ulrich et al. 2023, section 2 (batch Dice; both terms over annotated classes alone).
     """
     used = valid.any(0)
     logits, target, valid = logits[:, used].float(), target[:, used].float(), valid[:, used].float()
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((2, 3, 4))
+    cross_entropy = balanced_cross_entropy(logits, target, balance)
     over = (0, 2, 3, 4)
     probability = logits.sigmoid() * valid[:, :, None, None, None]
     target = target * valid[:, :, None, None, None]
@@ -71,7 +70,7 @@ class MultiTalent(SigmoidMethod):
         def loss(student, teacher, batch, balance) -> Tensor:
             target, valid = gathered(batch, channels, count)
             weights = deep_supervision_weights(len(student.logits))
-            return sum(weight * multitalent_loss(level, downsampled(target, level.shape[2:]), valid)
+            return sum(weight * multitalent_loss(level, downsampled(target, level.shape[2:]), valid, balance)
                        for weight, level in zip(weights, student.logits, strict=True) if weight)  # fmt: skip
 
         return loss

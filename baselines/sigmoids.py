@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from baselines.classes import ALL, AnnotatedTarget, Channels, Nested, nested
@@ -143,6 +145,23 @@ def gathered(batch: Mapping[str, Tensor], channels: Mapping[str, Channels], coun
         target[rows, columns] = batch[f"target/{key}"][fits]
         valid[rows, columns] = True
     return target, valid
+
+
+def balanced_cross_entropy(logits: Tensor, target: Tensor, balance: float) -> Tensor:
+    """Binary cross-entropy of each mask, mean over its voxels, which weigh n^-balance for the n voxels of their side of the mask.
+
+    logits: (..., z, y, x); target: the same, 0 to 1. Returns (...). A balance of 0 is the plain mean; 1 gives mask and rest the same share,
+    as `clnet.learn.losses.group_weights` gives it to the classes of a softmax.
+    """
+    space = (-3, -2, -1)
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    if balance == 0:
+        return loss.mean(space)
+    inside = target.sum(space)
+    outside = math.prod(target.shape[-3:]) - inside
+    within, without = (torch.where(voxels > 0, voxels.clamp_min(1.0) ** -balance, 0.0) for voxels in (inside, outside))
+    total = without * loss.sum(space) + (within - without) * (loss * target).sum(space)
+    return total / (within * inside + without * outside)
 
 
 def sigmoid_probabilities(logits: Tensor, own: Outputs) -> Tensor:

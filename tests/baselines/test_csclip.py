@@ -31,11 +31,24 @@ def test_loss_by_hand():
     assert float(loss) == pytest.approx((-math.log(0.8) + 1 - 1.6 / 3 - math.log(0.5) + 1 - 1 / 3) / 2, abs=1e-5)
 
 
+def test_balanced_loss_by_hand():
+    """Class 0 has one voxel of four: its cross-entropy -ln 0.6 counts as much as the mean of the others', -ln 0.9, and its Dice is
+    2 * 0.6 / (0.9 + 1 + 1); class 1 has none: the plain mean, -ln 0.5, and no Dice. With half of the balance the voxel weighs 1 and each
+    other one over the root of 3."""
+    logits = volume([0.6, 0.1, 0.1, 0.1], [0.5, 0.5, 0.5, 0.5]).logit()
+    target, valid = volume([True, False, False, False], [False] * 4), torch.tensor([[True, True]])
+    inside, outside, dice = -math.log(0.6), -math.log(0.9), 1 - 1.2 / 2.9
+    for balance, one in ((1.0, (inside + outside) / 2), (0.5, (inside + 3**0.5 * outside) / (1 + 3**0.5))):
+        loss = binary_dice_cross_entropy(logits, target, valid, balance)
+        assert float(loss) == pytest.approx((one - math.log(0.5)) / 2 + dice, abs=1e-5)
+
+
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("valid", [[True, True], [True, False], [False, False]])
-def test_no_nan_without_foreground_or_background_or_new_classes(value, valid):
+@pytest.mark.parametrize("balance", [0.0, 1.0])
+def test_no_nan_without_foreground_or_background_or_new_classes(value, valid, balance):
     logits = volume([3.0, -2.0], [0.0, 1.0]).requires_grad_()
-    loss = binary_dice_cross_entropy(logits, torch.full((1, 2, 2, 1, 1), value), torch.tensor([valid]))
+    loss = binary_dice_cross_entropy(logits, torch.full((1, 2, 2, 1, 1), value), torch.tensor([valid]), balance)
     loss.backward()
     assert loss.isfinite() and logits.grad.isfinite().all() and bool(logits.grad.abs().sum() > 0) == any(valid)
 

@@ -45,6 +45,13 @@ def test_an_absent_class_has_no_dice_gradient():
     assert torch.allclose(logits.grad, LOGITS.sigmoid() / 2, atol=1e-6)
 
 
+def test_balance_weighs_the_cross_entropies_of_mask_and_rest_alike():
+    """-ln 0.8 inside, three times -ln 0.5 outside: half of the sum of the two; the Dice stays, 2 * 0.8 / (0.8 + 1.5 + 1)."""
+    logits, target = volume([[0.8, 0.5, 0.5, 0.5]]).logit(), volume([[True, False, False, False]])
+    loss = multitalent_loss(logits, target, torch.tensor([[True]]), balance=1.0)
+    assert float(loss) == pytest.approx(-(math.log(0.8) + math.log(0.5)) / 2 - 1.6 / 3.3, abs=1e-5)
+
+
 @pytest.mark.parametrize("filled", [False, True])
 def test_no_nan_without_foreground_or_background(filled):
     logits = LOGITS.clone().requires_grad_()
