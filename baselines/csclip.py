@@ -17,6 +17,7 @@ from baselines.prompted import PromptedNetwork, check_patches, take_over_classes
 from baselines.sigmoids import SigmoidMethod, SigmoidSpace, balanced_cross_entropy, gathered
 from baselines.training import Objective
 from clnet.errors import UsageError
+from clnet.learn.losses import downsampled
 from clnet.learn.target import DecoderTarget
 from clnet.types import Footprint
 
@@ -103,6 +104,7 @@ class CSCLIP(SigmoidMethod):
 
         def loss(student, teacher, batch, balance) -> Tensor:
             target, valid = gathered(batch, channels, count)
+            target = downsampled(target, student.logits[0].shape[2:])
             if teacher is not None:
                 target, valid = with_pseudo_labels(target, valid, teacher.logits[0], exclusive.to(target.device), soft, truth)
             return binary_dice_cross_entropy(student.logits[0], target, valid, balance)

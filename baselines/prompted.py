@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from monai.networks.nets import SwinUNETR
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -27,7 +28,8 @@ IN_CACHE, IN_MEMORY = 2**11, 2**17  # voxels, 8 features of each class: what a C
 
 
 class UNetBackbone(nn.Module):
-    """Encoder and decoder of CL-Net's shape without a head."""
+    """Encoder and decoder of CL-Net's shape without a head. Where the shape's logits are summed over the decoder's blocks, the features of
+    all blocks are handed out, to be summed likewise; else those of the finest."""
 
     multiple_of = 1  # a shape's own strides decide
     nominal_m = 31.3  # millions of parameters, as CL-Net counts a U-Net of its shape
@@ -35,12 +37,13 @@ class UNetBackbone(nn.Module):
     def __init__(self, shape: NetworkShape, image_channels: int, width: int | None):
         super().__init__()
         self.encoder, self.decoder = Encoder(shape, image_channels), _HeadlessDecoder(shape, 1, width)
-        self.deep, self.fine = shape.features[-1], shape.decoder_features(width)[0]
+        self.summed = shape.summed_logits
+        self.deep, self.fine = shape.features[-1], shape.decoder_features(width)[: None if self.summed else 1]
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The deepest features, and the finest of the decoder."""
+    def forward(self, image: Tensor, finest: int = 0) -> tuple[Tensor, list[Tensor]]:
+        """The deepest features, and those of the decoder's blocks, finest first; finest: the last block to compute, if they are summed."""
         encoded = self.encoder(image)
-        return encoded[-1], self.decoder(encoded)
+        return encoded[-1], self.decoder(encoded, finest) if self.summed else self.decoder(encoded, 0)[:1]
 
 
 class SwinBackbone(nn.Module):
@@ -57,19 +60,19 @@ class SwinBackbone(nn.Module):
                              found="no einops", fix="pip install einops, or method.backbone=unet")  # fmt: skip
         self.network = SwinUNETR(image_channels, 1, feature_size=feature_size)
         self.network.out = nn.Identity()
-        self.deep, self.fine = 16 * feature_size, feature_size
+        self.deep, self.fine = 16 * feature_size, (feature_size,)
 
     @property
     def encoder(self) -> nn.Module:
         """The transformer."""
         return self.network.swinViT
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The deepest features, and the finest of the decoder."""
+    def forward(self, image: Tensor, finest: int = 0) -> tuple[Tensor, list[Tensor]]:
+        """The deepest features, and the finest of the decoder, whatever `finest` is."""
         deepest = []
         with self.network.encoder10.register_forward_hook(lambda _, given, output: deepest.append(output)):
-            finest = self.network(image)
-        return deepest[0], finest
+            fine = self.network(image)
+        return deepest[0], [fine]
 
 
 class PromptedNetwork(nn.Module):
@@ -83,7 +86,10 @@ class PromptedNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.deep, self.seen = nn.Sequential(_norm(backbone.deep), nn.ReLU()), nn.Linear(backbone.deep, IMAGE_FEATURES)
-        self.narrow = nn.Sequential(_norm(backbone.fine), nn.ReLU(), nn.Conv3d(backbone.fine, WIDTH, 1))
+        self.narrow = nn.ModuleList(nn.Sequential(_norm(own), nn.ReLU(), nn.Conv3d(own, WIDTH, 1)) for own in backbone.fine)
+        for correction in self.narrow[:-1]:
+            nn.init.zeros_(correction[-1].weight)
+            nn.init.zeros_(correction[-1].bias)
         self.register_buffer("embeddings", torch.zeros(classes, 0) if embeddings is None else embeddings)
         given = IMAGE_FEATURES + self.embeddings.shape[1]
         self.generators = nn.ModuleList(
@@ -96,12 +102,16 @@ class PromptedNetwork(nn.Module):
         return self.backbone.encoder
 
     def forward(self, image: Tensor, finest: int = 0) -> UNetOutput:
-        """Logits (batch, class, z, y, x) of the finest level alone, whatever `finest` is: there is no deep supervision."""
-        deep, fine = self.backbone(image)
-        parameters, features = self.generated(self.seen(self.deep(deep).mean((2, 3, 4)))), self.narrow(fine)
+        """Logits (batch, class, z, y, x) of a single level, as there is no deep supervision: that of the decoder's block `finest` where the
+        backbone hands out all of them, else of the finest."""
+        deep, fine = self.backbone(image, finest)
+        parameters, features = self.generated(self.seen(self.deep(deep).mean((2, 3, 4)))), None
+        for narrow, own in zip(reversed(self.narrow), reversed(fine)):  # the finest is missing in steps that leave it out
+            given = narrow(own)
+            features = given if features is None else given + F.interpolate(features, given.shape[2:], mode="trilinear")
         chunks = features.flatten(2).split(IN_CACHE if image.device.type == "cpu" else IN_MEMORY, dim=2)
         logits = [checkpoint(heads, chunk, parameters, use_reentrant=False, preserve_rng_state=False) for chunk in chunks]
-        return UNetOutput([torch.cat(logits, dim=2).unflatten(2, features.shape[2:])], [deep], [fine])
+        return UNetOutput([torch.cat(logits, dim=2).unflatten(2, features.shape[2:])], [deep], fine)
 
     def generated(self, seen: Tensor) -> Tensor:
         """The heads' parameters: (batch, image feature) -> (batch, class, 153)."""
@@ -144,17 +154,18 @@ def take_over_classes(old: PromptedNetwork, new: PromptedNetwork) -> None:
 
 
 class _HeadlessDecoder(DecoderNetwork):
-    """Returns the features of the finest block."""
+    """Returns the features of its blocks from block `finest` on, finest first."""
 
     def __init__(self, shape: NetworkShape, channels: int, width: int | None):
         super().__init__(shape, channels, width)
         del self.heads, self.projections
 
-    def forward(self, encoded: list[Tensor]) -> Tensor:
-        current = encoded[-1]
-        for level in reversed(range(len(self.blocks))):
+    def forward(self, encoded: list[Tensor], finest: int) -> list[Tensor]:
+        current, features = encoded[-1], []
+        for level in reversed(range(finest, len(self.blocks))):
             current = self.blocks[level](torch.cat((self.ups[level](current), encoded[level]), dim=1))
-        return current
+            features.insert(0, current)
+        return features
 
 
 def _norm(channels: int) -> nn.GroupNorm:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from baselines import prompted
 from baselines.embeddings import FILE, hashed_embedding, text_embedding
@@ -45,6 +47,22 @@ def test_every_class_has_its_own_generator(length):
     assert [level.shape for level in output.logits] == [(2, 20, 8, 8, 8)], "the finest level alone, and always"
     output.logits[0][:, 3].square().sum().backward()
     assert [i for i, own in enumerate(network.generators) if own[0].weight.grad.abs().sum() > 0] == [3]
+
+
+def test_features_are_summed_over_blocks_where_the_shapes_logits_are():
+    """Finer blocks begin as corrections of nothing: at the start the finest logits are those of the coarsest block's features, upsampled;
+    without the finest block they have half the voxels a side, and that block learns nothing."""
+    torch.manual_seed(0)
+    network, image = PromptedNetwork(UNetBackbone(replace(SHAPE, summed_logits=True), 1, 4), 3, None, 6), torch.randn(2, 1, 8, 8, 8)
+    deep, fine = network.backbone(image)
+    assert [features.shape[2] for features in fine] == [8, 4]
+    features = F.interpolate(network.narrow[1](fine[1]), (8, 8, 8), mode="trilinear").flatten(2)
+    expected = heads(features, network.generated(network.seen(network.deep(deep).mean((2, 3, 4)))))
+    assert torch.allclose(network(image).logits[0].flatten(2), expected, atol=1e-6)
+    coarse = network(image, finest=1).logits
+    assert [level.shape for level in coarse] == [(2, 3, 4, 4, 4)]
+    coarse[0].sum().backward()
+    assert network.narrow[0][-1].weight.grad is None and network.narrow[1][-1].weight.grad.abs().sum() > 0
 
 
 def test_voxels_in_pieces_are_those_of_one(monkeypatch):
