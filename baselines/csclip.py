@@ -68,14 +68,16 @@ class CSCLIP(SigmoidMethod):
     """Classes are shared by datasets that label the same structures; each has a head of its own from the dataset on that brings it.
 
     backbone: one of `backbones` (name -> class, its own arguments bound); embedding: what the heads are generated from beside the image,
-    `text` or `one_hot`; hidden: features of the generating perceptrons; pseudo_labels: `hard` or `soft`; relabelled: what teaches an old
-    class that a later dataset labels again, the dataset's labels (`truth`) or the network before (`pseudo`).
+    `text` or `one_hot`; hidden: features of the generating perceptrons; generator_lr: their learning rate, see `PromptedNetwork`;
+    pseudo_labels: `hard` or `soft`; relabelled: what teaches an old class that a later dataset labels again, the dataset's labels
+    (`truth`) or the network before (`pseudo`).
     All at once (scenario=universal) it is the Universal Model: each dataset is drawn as often as any other.
     Raises UsageError for other words, or where the backbone cannot take the patches.
     """
 
     def __init__(
-        self, *, backbone: str, backbones: Mapping[str, Callable], embedding: str, hidden: int, pseudo_labels: str, relabelled: str, **parts
+        self, *, backbone: str, backbones: Mapping[str, Callable], embedding: str, hidden: int, pseudo_labels: str, relabelled: str,
+        generator_lr: float | None = None, **parts,
     ):  # fmt: skip
         for name, value, known in (
             ("backbone", backbone, backbones), ("embedding", embedding, ("text", "one_hot")),
@@ -86,13 +88,14 @@ class CSCLIP(SigmoidMethod):
         super().__init__(**parts)
         self.backbone_name, self.backbone = backbone, backbones[backbone]
         self.embedding, self.hidden, self.pseudo_labels, self.relabelled = embedding, hidden, pseudo_labels, relabelled
+        self.generator_lr = generator_lr
         check_patches(self.backbone, [self.first.sampling.patch_zyx, self.later.sampling.patch_zyx, self.shop.windows.patch_zyx])
 
     @property
     def settings_of_own(self) -> dict:
         texts = fingerprint() if self.embedding == "text" else self.embedding
         return {"backbone": [self.backbone_name, getattr(self.backbone, "keywords", {})], "embedding": texts, "hidden": self.hidden,
-                "pseudo_labels": self.pseudo_labels, "relabelled": self.relabelled}  # fmt: skip
+                "pseudo_labels": self.pseudo_labels, "relabelled": self.relabelled, "generator_lr": self.generator_lr}  # fmt: skip
 
     def dataset_weights(self, given: Curriculum) -> dict[str, float]:
         return given.evenly
@@ -123,7 +126,7 @@ class CSCLIP(SigmoidMethod):
     def _new(self, space: SigmoidSpace) -> PromptedNetwork:
         backbone = self.backbone(shape=self.shape, image_channels=self.shop.intensity.channels, width=self.width)
         texts = torch.stack([text_embedding(head.structures) for head in space.heads]) if self.embedding == "text" else None
-        return PromptedNetwork(backbone, len(space.heads), texts, self.hidden)
+        return PromptedNetwork(backbone, len(space.heads), texts, self.hidden, self.generator_lr)
 
 
 def exclusive_of(space: SigmoidSpace, old: int) -> Tensor:

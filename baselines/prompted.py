@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from baselines.unet import UNetOutput
 from clnet.errors import UsageError
+from clnet.learn.optim import OwnRates
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
@@ -79,11 +80,13 @@ class PromptedNetwork(nn.Module):
     """One sigmoid logit for each class, out of a head that a multilayer perceptron of the class's own generates.
 
     classes: their number; embeddings: (class, length), what the perceptrons get beside the image's features; None: nothing (the
-    one-hot ablation: which class it is shows in which perceptron is asked). hidden: features between their two layers.
+    one-hot ablation: which class it is shows in which perceptron is asked). hidden: features between their two layers; generator_lr: what
+    perceptrons and what feeds them learn at (None: as all else).
     """
 
-    def __init__(self, backbone: nn.Module, classes: int, embeddings: Tensor | None, hidden: int):
+    def __init__(self, backbone: nn.Module, classes: int, embeddings: Tensor | None, hidden: int, generator_lr: float | None = None):
         super().__init__()
+        self.generator_lr = generator_lr
         self.backbone = backbone
         self.deep, self.seen = nn.Sequential(_norm(backbone.deep), nn.ReLU()), nn.Linear(backbone.deep, IMAGE_FEATURES)
         self.narrow = nn.ModuleList(nn.Sequential(_norm(own), nn.ReLU(), nn.Conv3d(own, WIDTH, 1)) for own in backbone.fine)
@@ -102,6 +105,11 @@ class PromptedNetwork(nn.Module):
     def encoder(self) -> nn.Module:
         """The backbone's."""
         return self.backbone.encoder
+
+    @property
+    def own_lr(self) -> OwnRates:
+        """What does not learn at a lesson's rate."""
+        return [([*self.seen.parameters(), *self.generators.parameters()], self.generator_lr)] if self.generator_lr else []
 
     def forward(self, image: Tensor, finest: int = 0) -> UNetOutput:
         """Logits (batch, class, z, y, x) of a single level, as there is no deep supervision: that of the decoder's block `finest` where the

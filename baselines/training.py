@@ -33,7 +33,7 @@ class UNetTraining(WatchedTraining):
         encoder = list(self.network.encoder.parameters())
         own = {id(parameter) for parameter in encoder}
         others = [parameter for parameter in self.network.parameters() if id(parameter) not in own]
-        optimizer, schedule = self.settings.build(others, encoder)
+        optimizer, schedule = self.settings.build(others, encoder, self.network.own_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_epoch_start(self) -> None:

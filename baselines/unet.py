@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from clnet.learn.optim import OwnRates
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
@@ -32,6 +33,11 @@ class UNet(nn.Module):
         super().__init__()
         self.encoder = Encoder(shape, image_channels)
         self.decoder = DecoderNetwork(shape, channels, width)
+
+    @property
+    def own_lr(self) -> OwnRates:
+        """None: all learn at a lesson's rate."""
+        return ()
 
     def forward(self, image: Tensor, finest: int = 0) -> UNetOutput:
         """finest: the last decoder block to compute, 0 for all of them."""

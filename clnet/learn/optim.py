@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+
+OwnRates = Sequence[tuple[Sequence[torch.nn.Parameter], float]]
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,16 @@ class Training:
         return (self.epochs + self.warm_up_epochs) * self.steps_per_epoch
 
     def build(
-        self, parameters: Iterable[torch.nn.Parameter], encoder: Iterable[torch.nn.Parameter] = ()
+        self, parameters: Iterable[torch.nn.Parameter], encoder: Iterable[torch.nn.Parameter] = (), own_lr: OwnRates = ()
     ) -> tuple[torch.optim.Optimizer, LambdaLR]:
-        """The optimiser and its schedule, which advances once a step; `encoder`: parameters that learn at `encoder_lr_share`."""
+        """The optimiser and its schedule, which advances once a step; `encoder`: parameters that learn at `encoder_lr_share`; own_lr: some
+        of the parameters and the rate that they learn at, whatever the others' is; all follow the schedule."""
         parameters, encoder = list(parameters), list(encoder)
         optimizer = self.optimizer([*parameters, *encoder], lr=self.lr)
         if self.encoder_lr_share != 1.0:
-            _slow_down(optimizer, encoder, self.encoder_lr_share)
+            _set_apart(optimizer, encoder, lambda lr: lr * self.encoder_lr_share)
+        for some, lr in own_lr:
+            _set_apart(optimizer, some, lambda _, lr=lr: lr)
         return optimizer, LambdaLR(optimizer, self.factor)
 
     def balance_at(self, step: int) -> float:
@@ -72,11 +77,11 @@ class Training:
         return 0.5 - 0.5 * math.cos(math.pi * left) if self.cosine else left**self.poly_exponent
 
 
-def _slow_down(optimizer: torch.optim.Optimizer, parameters: Iterable[torch.nn.Parameter], share: float) -> None:
-    """Move parameters out of an optimiser's groups into groups of their own with that share of the learning rate."""
-    slow = {id(parameter) for parameter in parameters}
+def _set_apart(optimizer: torch.optim.Optimizer, parameters: Iterable[torch.nn.Parameter], rate: Callable[[float], float]) -> None:
+    """Move parameters out of an optimiser's groups into groups of their own, with another learning rate than that of the group."""
+    apart = {id(parameter) for parameter in parameters}
     for group in list(optimizer.param_groups):
-        moved = [parameter for parameter in group["params"] if id(parameter) in slow]
+        moved = [parameter for parameter in group["params"] if id(parameter) in apart]
         if moved:
-            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in slow]
-            optimizer.add_param_group({**group, "params": moved, "lr": group["lr"] * share})
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in apart]
+            optimizer.add_param_group({**group, "params": moved, "lr": rate(group["lr"])})

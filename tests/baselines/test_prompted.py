@@ -14,6 +14,7 @@ from baselines.embeddings import FILE, hashed_embedding, text_embedding
 from baselines.prompted import PARAMETERS, PromptedNetwork, SwinBackbone, UNetBackbone, check_patches, heads
 from clnet.anatomy import registry
 from clnet.errors import UsageError
+from clnet.learn.optim import Training
 from clnet.model.shape import NetworkShape
 
 SHAPE = NetworkShape((4, 8, 8), ((3, 3, 3),) * 3, ((1, 1, 1), (2, 2, 2), (2, 2, 2)))
@@ -133,3 +134,16 @@ def test_a_name_that_no_text_was_made_for():
     """Three-letter pieces of ^ab$: ^ab and ab$; twice the same name is the same vector."""
     assert torch.allclose(text_embedding(["PTV70"]), hashed_embedding("PTV70")) and hashed_embedding("ab").count_nonzero() == 2
     assert hashed_embedding("PTV70") @ hashed_embedding("PTV63") > 0.3 > hashed_embedding("PTV70") @ hashed_embedding("Liver")
+
+
+def test_generators_learn_at_a_rate_of_their_own():
+    """The others at the lesson's, and at half of both once half of a linear schedule has passed; without one, all learn alike."""
+    lesson = Training(torch.optim.SGD, lr=0.1, epochs=1, steps_per_epoch=2, poly_exponent=1.0)
+    for own, slow in ((1e-4, 10), (None, 0)):  # weights and biases of one layer for the image, and of two layers for each of two classes
+        network = PromptedNetwork(UNetBackbone(SHAPE, 1, 4), 2, None, 6, own)
+        optimizer, schedule = lesson.build(network.parameters(), (), network.own_lr)
+        optimizer.step()
+        schedule.step()
+        rates = {round(group["lr"], 9): len(group["params"]) for group in optimizer.param_groups}
+        others = len(list(network.parameters())) - slow
+        assert rates == ({5e-2: others, 5e-5: slow} if slow else {5e-2: others})
