@@ -20,7 +20,7 @@ from baselines.training import Objective
 from baselines.unet import UNet, UNetOutput
 from clnet.errors import UsageError
 from clnet.learn.batches import TrainingBatches
-from clnet.learn.losses import Groups, deep_supervision_weights, downsampled, group_weights, label_dice, marginal_log_probability
+from clnet.learn.losses import deep_supervision_weights, downsampled, group_weights, label_dice, marginal_log_probability
 from clnet.learn.target import DecoderTarget
 from clnet.model.block import with_fast_layout
 
@@ -97,15 +97,14 @@ def with_pseudo_labels(
     return labelled, torch.where(voxels > 0, accepted / voxels.clamp_min(1), 1.0)
 
 
-def adaptive_cross_entropy(logits: Tensor, target: Tensor, groups: Groups, factor: Tensor, balance: float = 0.0) -> Tensor:
+def adaptive_cross_entropy(log_probability: Tensor, target: Tensor, factor: Tensor, balance: float = 0.0) -> Tensor:
     """Cross-entropy, each image's multiplied by its factor; ignored voxels add nothing, and count in the mean as background.
 
-    logits: (batch, class, z, y, x); target: (batch, z, y, x) groups or IGNORED; factor: (batch,); balance: see
+    log_probability: (batch, group, z, y, x); target: (batch, z, y, x) groups or IGNORED; factor: (batch,); balance: see
     `clnet.learn.losses.group_weights`. Source: Douillard et al. 2021, eq. 9.
     """
-    log_probability = marginal_log_probability(logits, groups)
     counted = target.clamp_min(0)
-    weights = group_weights(counted, len(groups), balance)
+    weights = group_weights(counted, log_probability.shape[1], balance)
     weight = torch.ones_like(factor)[:, None, None, None].expand(target.shape) if weights is None else weights[counted]
     loss = F.nll_loss(log_probability, target, reduction="none", ignore_index=IGNORED)
     return (loss * weight * factor[:, None, None, None]).sum() / weight.sum()
@@ -195,13 +194,14 @@ def _labelled_loss(
         group_of = torch.zeros(len(thresholds), dtype=torch.long, device=valid.device)
         for index, group in enumerate(target.groups[1 + len(target.labels) :], start=1 + len(target.labels)):
             group_of[list(group)] = index
-        truth = downsampled(batch[f"target/{key}"][valid], teacher.logits[0].shape[2:])
-        pseudo, accepted = with_pseudo_labels(truth, teacher.logits[0][valid], group_of, thresholds, entropy)
+        fitting = slice(None) if bool(valid.all()) else valid
+        truth = downsampled(batch[f"target/{key}"][fitting], teacher.logits[0].shape[2:])
+        pseudo, accepted = with_pseudo_labels(truth, teacher.logits[0][fitting], group_of, thresholds, entropy)
         for weight, level in zip(deep_supervision_weights(len(student.logits)), student.logits, strict=True):
             if weight:
                 shape = level.shape[2:]
-                crossed = adaptive_cross_entropy(level[valid], downsampled(pseudo, shape).long(), target.groups, accepted, balance)
-                log_probability = marginal_log_probability(level[valid], target.groups)
+                log_probability = marginal_log_probability(level[fitting], target.groups)
+                crossed = adaptive_cross_entropy(log_probability, downsampled(pseudo, shape).long(), accepted, balance)
                 dice = label_dice(log_probability, downsampled(truth, shape), len(target.labels), present_only=balance > 0)
                 total = total + int(valid.sum()) * weight * (crossed + dice)
         samples += int(valid.sum())

@@ -75,13 +75,13 @@ def label_dice(log_probability: Tensor, target: Tensor, foreground: int, present
     log_probability: (batch, group, z, y, x); target: (batch, z, y, x) index of the group. present_only: of those that occur in the
     target; 0 where none does.
     """
-    one_hot = torch.zeros_like(log_probability).scatter_(1, target.long()[:, None], 1.0)
     chosen = torch.arange(1, 1 + foreground, device=target.device)
     if present_only:
-        chosen = chosen[channels(one_hot, chosen).sum((0, 2, 3, 4)) > 0]
+        chosen = chosen[torch.bincount(target.long().flatten(), minlength=1 + foreground)[1 : 1 + foreground] > 0]
     if not len(chosen):
         return log_probability.new_zeros(())
-    return _DICE(channels(log_probability, chosen).exp(), channels(one_hot, chosen))
+    masks = (target[:, None] == chosen[:, None, None, None]).to(log_probability.dtype)
+    return _DICE(channels(log_probability, chosen).exp(), masks)
 
 
 def nested_dice_cross_entropy(logits: Tensor, target: Tensor, channels: Sequence[int]) -> Tensor:
