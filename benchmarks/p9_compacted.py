@@ -31,6 +31,7 @@ from clnet.units import UnitStore
 from experiments import pipeline
 
 DECODERS = ("Liver", "A_Aorta")
+LR_EXPONENT = "pruning.lr_exponent=0.5"  # fewer weights learn with larger steps at scale=tiny, as in conf/pruning/short.yaml
 LIMIT, RATE = 1e-4, 0.75  # of the logits; of random weights, share removed
 TRAINED = ("`pruning=structured` on the phantom's whole-body dataset, rounds stopped at 1 point of validation DSC; encoder, training and "
            "rounds are units of `paths.units`: built at the first call, in about twenty minutes, and read later")  # fmt: skip
@@ -76,7 +77,7 @@ def _contest(each: Contestants, repeats: int) -> Result:
 
 def _config() -> dict:
     with initialize_config_dir(str(SCALES.parent), version_base="1.3"):
-        return OmegaConf.to_container(compose("config", ["experiment=order1", "pruning=structured"]), resolve=True)
+        return OmegaConf.to_container(compose("config", ["experiment=order1", "pruning=structured", LR_EXPONENT]), resolve=True)
 
 
 def _random(config: dict) -> Contestants:
