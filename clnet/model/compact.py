@@ -61,7 +61,9 @@ class CompactDecoder(nn.Module):
             features.insert(0, current)
             if self.summed or level == 0:
                 own = self.heads[level](current)
-                total = own if total is None else own + F.interpolate(total, own.shape[2:], mode="trilinear")
+                if total is not None:  # contiguous, as is fast for few channels
+                    own = own + F.interpolate(total.contiguous(), own.shape[2:], mode="trilinear")
+                total = own
         return DecoderOutput([total], features)
 
 
