@@ -34,13 +34,14 @@ class WindowSums:
         self.sums: dict[str, Tensor] = {}
         self._filled: dict[str, int] = {}  # slices, from the first on, that may hold something
 
-    def add(self, name: str, box_yx: tuple[slice, slice], probability: Tensor) -> None:
-        """probability: (channel, z, y, x) float32 of the window at `box_yx` in this row."""
+    def add(self, name: str, boxes_yx: Sequence[tuple[slice, slice]], probabilities: Tensor) -> None:
+        """probabilities: (window, channel, z, y, x) float32 of the windows at `boxes_yx` in this row; windows beyond those do not count."""
         if name not in self.sums:
             self.sums[name] = zeros((self.channels[name], *self.weight.shape), self.weight.device)
         self._filled[name] = self.height
-        for sums, channel in zip(self.sums[name], probability, strict=True):  # one product at a time, which stays in caches
-            sums[(slice(None), *box_yx)] += channel * self.importance
+        for box, window in zip(boxes_yx, probabilities, strict=False):
+            for sums, channel in zip(self.sums[name], window, strict=True):  # one product at a time, which stays in caches
+                sums[(slice(None), *box)] += channel * self.importance
 
     def visit(self, box_yx: tuple[slice, slice]) -> None:
         """The window at `box_yx` was shown to all decoders that are wanted in this row."""
