@@ -1,9 +1,8 @@
 """Memory beside the heap, for what stays long: sums of windows, and compressed pieces that wait for the rest of their scan.
 
 The C library's heap goes back to the system only from its end. What is put between the large arrays that come and go with every window and
-slab, and stays when they go, leaves gaps that the next arrays do not fit into: of the extra memory of a prediction that was more than half.
-Here each thing lies in anonymous memory of its own, which takes nothing before it is written to and goes back as soon as it is let go. To
-map every large array, as malloc can be told to, would do the same at several times the time of everything that is not a network.
+slab, and stays when they go, leaves gaps that the next arrays do not fit into. Here each thing lies in anonymous memory of its own, which
+takes nothing before it is written to and goes back as soon as it is let go.
 """
 
 from __future__ import annotations

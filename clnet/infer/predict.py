@@ -65,9 +65,7 @@ class ScanPredictor:
             raise UsageError("predictions in mixed precision need a GPU", where="trainer.prediction_precision", found=self.precision,
                              fix="trainer=gpu, or trainer.prediction_precision=32-true: few CPUs have such numbers")  # fmt: skip
 
-    def __call__(
-        self, case: PreparedCase, reach: Mapping[str, np.ndarray] | None = None
-    ) -> Iterator[tuple[Part, np.ndarray, np.ndarray]]:
+    def __call__(self, case: PreparedCase, reach: Mapping[str, np.ndarray] | None = None) -> Iterator[tuple[Part, np.ndarray, np.ndarray]]:
         """Part, label map and confidence, in the order of `networks`, on the case's native LPS grid.
 
         Label map: (z, y, x) uint8, values as `Part` defines them. Confidence: of the same shape, uint8, round(255 * probability of the
