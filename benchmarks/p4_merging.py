@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -35,7 +37,6 @@ from clnet.types import Label, Part
 SIZES = {"full": ((200, 150, 150), (56, 48, 64), 137, 411, 3, 1 / 16), "small": ((24, 20, 20), (8, 8, 8), 12, 36, 1, 1e-4)}
 BANK = 4  # windows that the networks hand out in turn
 INTENSITY = Intensity([{"center_hu": 0.0, "scale_hu": 100.0}])
-_MMAP_THRESHOLD = -3  # of mallopt(3): what is larger is no part of the heap, which fragments
 GOAL_BYTES, GOAL_TIME, TIE = 30.0, 1.1, 1e-6  # bytes a voxel; of MONAI's time; margin of probabilities that float32 may decide either way
 
 
@@ -45,10 +46,9 @@ def run(size: str = "full") -> list[Result]:
     work, voxels = Workload(shape, patch, channels), float(np.prod(shape))
     wrong = work.wrong(work.ours(sums_gib))
     sides = {"ours": lambda: work.ours(sums_gib), "monai": work.monai, "nnunet": work.nnunet}
-    times = alternate(sides, repeats)  # before `peak_bytes` changes how memory is handed back
-    taken = {name: peak_bytes(side) / voxels for name, side in sides.items()}
-    wide = Workload(shape, patch, more)
-    grown = peak_bytes(lambda: wide.ours(sums_gib)) / voxels
+    times = alternate(sides, repeats)
+    taken = {name: peak_bytes(name, size, channels) / voxels for name in times}
+    grown = peak_bytes("ours", size, more) / voxels
     equal = f"labels of float64 sums: equal but for {wrong} voxels that are ties to {TIE:g}"
     where = f"{' x '.join(map(str, shape))} voxels, windows {' x '.join(map(str, patch))}"
     memory = f"bytes a voxel: MONAI {taken['monai']:.0f}, nnU-Net's scheme {taken['nnunet']:.0f}"
@@ -151,16 +151,30 @@ class Workload:
         return merger.set_map("all")
 
 
-def peak_bytes(work: Callable[[], object]) -> int:
-    """By how much this process grows at most while `work` runs (Linux, glibc); what is freed in large pieces leaves it at once."""
+def peak_bytes(side: str, size: str, channels: int) -> int:
+    """By how much a process grows at most while a side ("ours", "monai", "nnunet") works (Linux, glibc), gaps of its heap included.
+
+    A process of its own for each: what one side leaves in the heap would count, or not count, as another's.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        return other.submit(_growth, side, size, channels, torch.get_num_threads()).result()
+
+
+def _growth(side: str, size: str, channels: int, threads: int) -> int:
+    torch.set_num_threads(threads)
+    small, (shape, patch, _, _, _, sums_gib) = SIZES["small"], SIZES[size]
+    _side(Workload(*small[:3]), side, small[-1])  # libraries come into memory when they are first used
+    work = Workload(shape, patch, channels)
     gc.collect()
-    libc = ctypes.CDLL(None)
-    libc.mallopt(_MMAP_THRESHOLD, 1 << 18)
-    libc.malloc_trim(0)
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
     before = _status("VmRSS")
-    work()
+    _side(work, side, sums_gib)
     return _status("VmHWM") - before
+
+
+def _side(work: Workload, side: str, sums_gib: float) -> np.ndarray:
+    return work.ours(sums_gib) if side == "ours" else getattr(work, side)()
 
 
 def _status(name: str) -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 from torch import Tensor
+
+from clnet.infer.offheap import zeros
 
 SLAB_VOXELS = 1 << 19  # of one channel, in a slab: what works on slabs needs little memory, however high the windows are
 _BYTES = 4  # of a float32
@@ -27,16 +30,18 @@ class WindowSums:
     ):  # fmt: skip
         self.height, self.plane_yx, self.channels, self.background = height, tuple(plane_yx), channels, background
         self.importance = importance
-        self.weight = importance.new_zeros((height, *self.plane_yx))
+        self.weight = zeros((height, *self.plane_yx), importance.device)
         self.sums: dict[str, Tensor] = {}
         self._filled: dict[str, int] = {}  # slices, from the first on, that may hold something
 
-    def add(self, name: str, box_yx: tuple[slice, slice], probability: Tensor) -> None:
-        """probability: (channel, z, y, x) float32 of the window at `box_yx` in this row."""
+    def add(self, name: str, boxes_yx: Sequence[tuple[slice, slice]], probabilities: Tensor) -> None:
+        """probabilities: (window, channel, z, y, x) float32 of the windows at `boxes_yx` in this row; windows beyond those do not count."""
         if name not in self.sums:
-            self.sums[name] = self.weight.new_zeros((self.channels[name], *self.weight.shape))
+            self.sums[name] = zeros((self.channels[name], *self.weight.shape), self.weight.device)
         self._filled[name] = self.height
-        self.sums[name][(slice(None), slice(None), *box_yx)] += probability * self.importance
+        for box, window in zip(boxes_yx, probabilities, strict=False):
+            for sums, channel in zip(self.sums[name], window, strict=True):  # one product at a time, which stays in caches
+                sums[(slice(None), *box)] += channel * self.importance
 
     def visit(self, box_yx: tuple[slice, slice]) -> None:
         """The window at `box_yx` was shown to all decoders that are wanted in this row."""
@@ -63,11 +68,19 @@ class Slab(Mapping[str, Tensor]):
         self._sums, self._box = sums, box
 
     def __getitem__(self, name: str) -> Tensor:
-        weight = self._sums.weight[self._box]
-        mean = self._sums.sums[name][(slice(None), *self._box)] / weight.clamp_min(1e-12)
+        mean = self._sums.sums[name][(slice(None), *self._box)] / self._divisor
         if name in self._sums.background:
-            mean[0][weight == 0] = 1.0  # no window was there
+            mean[0].masked_fill_(self._nowhere, 1.0)
         return mean
+
+    @cached_property
+    def _divisor(self) -> Tensor:
+        return self._sums.weight[self._box].clamp_min(1e-12)
+
+    @cached_property
+    def _nowhere(self) -> Tensor:
+        """(z, y, x) bool: no window was there."""
+        return self._sums.weight[self._box] == 0
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._sums.sums)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clnet.data.resample import axis_weights
+from clnet.infer.linearaxis import LinearAxis
 
-_VALUES = 1 << 26  # probabilities on the native grid at a time
+_VALUES = {"cpu": 1 << 22, "cuda": 1 << 26}  # probabilities on the native grid at a time: few in caches, many where calls are what costs
 
 
 def decide(probability: Tensor, nested: bool) -> tuple[Tensor, Tensor]:
@@ -51,14 +50,11 @@ class NativeGrid:
 
     def __init__(self, prepared_zyx: Sequence[int], crop_zyx: Sequence[tuple[int, int]]):
         self.start = [start for start, _ in crop_zyx]
-        self.weights = [torch.tensor(axis_weights(n, stop - start)) for n, (start, stop) in zip(prepared_zyx, crop_zyx, strict=True)]
-        touched = self.weights[0] > 0
-        self.first = touched.int().argmax(1).tolist()  # prepared slices that each native slice reads
-        self.last = (touched.shape[1] - 1 - touched.flip(1).int().argmax(1)).tolist()
+        self.axes = [LinearAxis(n, stop - start) for n, (start, stop) in zip(prepared_zyx, crop_zyx, strict=True)]
 
     def ready(self, stop: int) -> int:
         """How many native slices of the crop read prepared slices before `stop` alone."""
-        return bisect_left(self.last, stop)
+        return self.axes[0].ready(stop)
 
 
 class NativeClaims:
@@ -76,26 +72,23 @@ class NativeClaims:
     def add(self, probability: Tensor | None, slices: int) -> list[Claim]:
         """The next `slices` prepared slices, (channel, slices, y, x); None where nothing but background is possible."""
         grid, first, done, certain = self.grid, self.stop, self.grid.ready(self.stop), probability is None
-        self.stop = stop = first + slices
-        end, claims = grid.ready(stop), []
+        axis, self.stop = grid.axes[0], first + slices
+        end = grid.ready(self.stop)
         if certain and self.kept is None:
-            return claims
+            return []
         if certain:
             probability = self._background(self.kept, slices)
-        elif self.kept is None and done < len(grid.first) and grid.first[done] < first:
-            self.kept = self._background(probability, first - grid.first[done])
+        elif self.kept is None and done < axis.size_out and axis.first[done] < first:
+            self.kept = self._background(probability, first - axis.first[done])
         if self.kept is not None:
             first -= self.kept.shape[1]
             probability = torch.cat((self.kept, probability), dim=1)
-        if end > done:
-            along_z = grid.weights[0][done:end, first:stop].to(probability)
-            probability_z = probability if _same(along_z) else torch.einsum("nz,czyx->cnyx", along_z, probability)
-            rows = max(_VALUES // (len(probability) * len(grid.weights[1]) * len(grid.weights[2])), 1)
-            pieces = (self._claim(done + at, probability_z[:, at : at + rows]) for at in range(0, end - done, rows))
-            claims = [claim for claim in pieces if claim is not None]
-        keep_from = min(grid.first[end], stop) if end < len(grid.first) else stop
-        self.kept = None if certain or keep_from == stop else probability[:, keep_from - first :].clone()
-        return claims
+        keep_from = min(axis.first[end], self.stop) if end < axis.size_out else self.stop
+        self.kept = None if certain or keep_from == self.stop else probability[:, keep_from - first :].clone()
+        plane = grid.axes[1].size_out * grid.axes[2].size_out
+        rows = max(_VALUES.get(probability.device.type, 1 << 22) // (len(probability) * plane), 1)
+        pieces = (self._claim(slice(at, min(at + rows, end)), probability, first) for at in range(done, end, rows))
+        return [claim for claim in pieces if claim is not None]
 
     def _background(self, like: Tensor, slices: int) -> Tensor:
         """Slices where no decoder's window was."""
@@ -104,31 +97,23 @@ class NativeClaims:
             certain[0] = 1.0
         return certain
 
-    def _claim(self, first: int, probability: Tensor) -> Claim | None:
-        """Interpolate native slices from `first` of the crop on in the plane and decide, inside the box where anything but background
-        can win."""
+    def _claim(self, rows: slice, probability: Tensor, first: int) -> Claim | None:
+        """Interpolate native slices of the crop out of prepared slices from `first` on and decide, inside the box where anything but
+        background can win."""
+        probability = self.grid.axes[0].along(1, probability, rows, first)
         possible = (probability >= 0.5).any(0) if self.nested else probability[0] < 0.5
         possible = possible.any(0)
         if not possible.any():
             return None
-        grid, source, target = self.grid, [], []
-        for axis, weights in ((1, grid.weights[1]), (0, grid.weights[2])):
-            hit = torch.nonzero(possible.any(axis))[:, 0]
-            touched = torch.nonzero((weights[:, int(hit[0]) : int(hit[-1]) + 1] > 0).any(1))[:, 0]
-            low, high = int(touched[0]), int(touched[-1]) + 1
-            read = torch.nonzero((weights[low:high] > 0).any(0))[:, 0]
-            target.append(slice(low, high))
-            source.append(slice(int(read[0]), int(read[-1]) + 1))
-        y, x = (w[t, s].to(probability) for w, t, s in zip(grid.weights[1:], target, source, strict=True))
-        box = probability[:, :, source[0], source[1]]
-        box = box if _same(y) else torch.einsum("ny,czyx->cznx", y, box)
-        box = box if _same(x) else torch.einsum("nx,czyx->czyn", x, box)
+        box, target = probability, [rows]
+        for dimension, axis in ((3, self.grid.axes[2]), (2, self.grid.axes[1])):  # fewer rows while the first is interpolated
+            hit = torch.nonzero(possible.any(3 - dimension))[:, 0]
+            own = axis.readers(slice(int(hit[0]), int(hit[-1]) + 1))
+            if own.start >= own.stop:  # a coarser grid steps over it
+                return None
+            read = axis.reads(own)
+            box = axis.along(dimension, box.narrow(dimension, read.start, read.stop - read.start), own, read.start)
+            target.insert(1, own)
         labels, confidence = decide(box, self.nested)
-        rows = slice(first, first + probability.shape[1])
-        place = tuple(slice(b.start + start, b.stop + start) for b, start in zip((rows, *target), grid.start, strict=True))
+        place = tuple(slice(b.start + start, b.stop + start) for b, start in zip(target, self.grid.start, strict=True))
         return Claim(place, labels.cpu().numpy(), confidence.cpu().numpy())
-
-
-def _same(weights: Tensor) -> bool:
-    """Whether an interpolation leaves everything as it is: the grids coincide on this axis."""
-    return weights.shape[0] == weights.shape[1] and bool((weights.diagonal() == 1).all())

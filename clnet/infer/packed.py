@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import blosc2
 import numpy as np
 
+from clnet.infer.offheap import Pieces
+
 # bits of the same weight lie together, so that unused ones cost nothing: labels up to 3 take 2 bits a voxel even where they are noise
 _COMPRESSION = {"codec": blosc2.Codec.LZ4, "clevel": 5, "nthreads": 1, "filters": [blosc2.Filter.BITSHUFFLE], "filters_meta": [0]}
 Box = tuple[slice, slice, slice]
@@ -17,14 +19,15 @@ Box = tuple[slice, slice, slice]
 class Packed:
     """An array in memory, compressed."""
 
-    data: bytes
+    data: memoryview
     shape: tuple[int, ...]
     dtype: np.dtype
 
     @classmethod
-    def of(cls, array: np.ndarray) -> Packed:
-        """Without loss."""
-        return cls(blosc2.compress2(np.ascontiguousarray(array), typesize=array.itemsize, **_COMPRESSION), array.shape, array.dtype)
+    def of(cls, array: np.ndarray, pieces: Pieces) -> Packed:
+        """Without loss, kept among the pieces."""
+        data = blosc2.compress2(np.ascontiguousarray(array), typesize=array.itemsize, **_COMPRESSION)
+        return cls(pieces.keep(data), array.shape, array.dtype)
 
     def array(self) -> np.ndarray:
         """What was packed."""
@@ -39,11 +42,12 @@ class PackedLabelMap:
     def __init__(self, shape_zyx: Sequence[int], dtype: np.typing.DTypeLike = np.uint8):
         self.shape_zyx, self.dtype = tuple(shape_zyx), np.dtype(dtype)
         self.pieces: list[tuple[Box, Packed]] = []
+        self._memory = Pieces()
 
     def add(self, box: Box, values: np.ndarray) -> None:
         """values: (z, y, x) of the box; boxes do not overlap."""
         if values.any():
-            self.pieces.append((box, Packed.of(values)))
+            self.pieces.append((box, Packed.of(values, self._memory)))
 
     def read(self, rows: slice | None = None) -> np.ndarray:
         """(z, y, x) of the slices `rows`, or of all."""

@@ -13,6 +13,7 @@ from clnet.data.intensity import Intensity
 from clnet.data.store import PreparedCase
 from clnet.errors import UsageError
 from clnet.infer.native import Claim, NativeClaims, NativeGrid
+from clnet.infer.offheap import Pieces
 from clnet.infer.packed import Packed, PackedLabelMap
 from clnet.infer.passes import passes
 from clnet.infer.window import Encoded, Probabilities, Windows, finished_slabs
@@ -64,9 +65,7 @@ class ScanPredictor:
             raise UsageError("predictions in mixed precision need a GPU", where="trainer.prediction_precision", found=self.precision,
                              fix="trainer=gpu, or trainer.prediction_precision=32-true: few CPUs have such numbers")  # fmt: skip
 
-    def __call__(
-        self, case: PreparedCase, reach: Mapping[str, np.ndarray] | None = None
-    ) -> Iterator[tuple[Part, np.ndarray, np.ndarray]]:
+    def __call__(self, case: PreparedCase, reach: Mapping[str, np.ndarray] | None = None) -> Iterator[tuple[Part, np.ndarray, np.ndarray]]:
         """Part, label map and confidence, in the order of `networks`, on the case's native LPS grid.
 
         Label map: (z, y, x) uint8, values as `Part` defines them. Confidence: of the same shape, uint8, round(255 * probability of the
@@ -92,10 +91,10 @@ class ScanPredictor:
         networks = {network.part.name: network for network in sorted(self.networks, key=lambda network: network.place)}
         channels = {name: network.channels for name, network in networks.items()}
         groups = passes(channels, case.shape_zyx, self.windows, reach or {}, self.sums_gib * 2**30)
-        image_hu, waiting = case.image_hu(), {}
+        image_hu, waiting, pieces = case.image_hu(), {}, Pieces()
         for group in groups[:-1]:
             for rows, claims in self._pass(case, image_hu, [networks[name] for name in group], reach):
-                packed = {part.name: [_Packed.of(claim) for claim in own] for part, own in claims}
+                packed = {part.name: [_Packed.of(claim, pieces) for claim in own] for part, own in claims}
                 waiting.setdefault(rows.start, {}).update(packed)
         for rows, claims in self._pass(case, image_hu, [networks[name] for name in groups[-1]] if groups else [], reach):
             yield rows, self._together(claims, waiting.pop(rows.start, {}))
@@ -156,8 +155,8 @@ class _Packed:
     confidence: Packed
 
     @classmethod
-    def of(cls, claim: Claim) -> _Packed:
-        return cls(claim.box, Packed.of(claim.labels), Packed.of(claim.confidence))
+    def of(cls, claim: Claim, pieces: Pieces) -> _Packed:
+        return cls(claim.box, Packed.of(claim.labels, pieces), Packed.of(claim.confidence, pieces))
 
     def claim(self) -> Claim:
         return Claim(self.box, self.labels.array(), self.confidence.array())

@@ -74,20 +74,27 @@ def finished_slabs(
         places = [(y, x) for y in starts[1] for x in starts[2] if wanted and _holds_tissue(padded, (z, y, x), windows.patch_zyx)]
         for chunk in _chunks(places, windows.batch):
             boxes = [tuple(slice(a, a + s) for a, s in zip(p, windows.patch_zyx[1:], strict=True)) for p in chunk]
-            image = np.stack([intensity.normalise(padded[(slice(z, z + height), *box)]) for box in boxes])
-            if len(image) == 1:  # torch's 3D convolution of a single sample takes longer on a CPU than that of two
-                image = np.concatenate((image, image))
-            encoded = encoder(torch.from_numpy(image).to(device))
-            for name, probabilities in wanted.items():
-                for box, probability in zip(boxes, probabilities(encoded).float(), strict=False):
-                    sums.add(name, box, probability)
-            for box in boxes:
-                sums.visit(box)
+            images = np.stack([intensity.normalise(padded[(slice(z, z + height), *box)]) for box in boxes])
+            _show(torch.from_numpy(images).to(device), boxes, encoder, wanted, sums)
         last = index == len(starts[0]) - 1
         ready = height if last else starts[0][index + 1] - z
         yield from _without_padding(z, ready, sums, before, shape)
         if not last:
             sums.advance(ready)
+
+
+def _show(
+    images: Tensor, boxes: Sequence[tuple[slice, slice]], encoder: Callable[[Tensor], Encoded], wanted: Mapping[str, Probabilities],
+    sums: WindowSums,
+) -> None:  # fmt: skip
+    """Add what decoders make of the windows at `boxes` to their sums; no features and no probabilities outlast this, nor their decoder."""
+    if len(images) == 1:  # torch's 3D convolution of a single sample takes longer on a CPU than that of two
+        images = torch.cat((images, images))
+    encoded = encoder(images)
+    for name, probabilities in wanted.items():
+        sums.add(name, boxes, probabilities(encoded).float())
+    for box in boxes:
+        sums.visit(box)
 
 
 def _padded(image_hu: np.ndarray, size_zyx: Sequence[int]) -> tuple[np.ndarray, list[int]]:

@@ -112,7 +112,7 @@ def test_windows_that_nobody_wants_are_not_encoded():
 
 def test_sums_are_let_go_behind_the_last_window():
     sums = WindowSums(4, (2, 2), {"a": 1}, frozenset(), torch.ones((4, 2, 2)))
-    sums.add("a", (slice(0, 2), slice(0, 2)), torch.ones((1, 4, 2, 2)))
+    sums.add("a", [(slice(0, 2), slice(0, 2))], torch.ones((1, 1, 4, 2, 2)))
     sums.visit((slice(0, 2), slice(0, 2)))
     sums.advance(3)
     assert sums.sums["a"][0, :, 0, 0].tolist() == [1, 0, 0, 0] and sums.weight[:, 0, 0].tolist() == [1, 0, 0, 0]

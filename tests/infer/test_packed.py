@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from clnet.infer.offheap import Pieces
 from clnet.infer.packed import Packed, PackedLabelMap
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_packing_loses_nothing(dtype):
     for array in (np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (3, 5, 7)).astype(dtype), np.zeros((2, 1, 1), dtype)):
-        back = Packed.of(array[:, ::-1]).array()
+        back = Packed.of(array[:, ::-1], Pieces()).array()
         assert back.dtype == dtype and np.array_equal(back, array[:, ::-1])
 
 
@@ -28,7 +29,7 @@ def test_boxes_are_read_in_slabs():
 
 def test_noise_of_few_labels_takes_few_bits():
     noise = np.random.default_rng(0).integers(0, 4, (16, 128, 128)).astype(np.uint8)  # two bits a voxel
-    assert len(Packed.of(noise).data) < 0.27 * noise.size
+    assert len(Packed.of(noise, Pieces()).data) < 0.27 * noise.size
     body = np.zeros((16, 128, 128), np.uint8)
     body[:, 20:100, 30:90] = 1
-    assert len(Packed.of(body).data) < 0.02 * body.size
+    assert len(Packed.of(body, Pieces()).data) < 0.02 * body.size
