@@ -33,7 +33,9 @@ NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "predict*", "
                 "evaluate.workers", "trainer.workers", "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads",
                 "trainer.accelerator", "trainer.strategy", "trainer.checkpoint_every_epochs", "trainer.prediction_gib", "gallery*")
 # What runs were before there was such a key: their folders stay valid.
-_IMPLIED = {"scored_cases": "test", "trainer.prediction_precision": "32-true"}
+_IMPLIED = {"scored_cases": "test", "trainer.prediction_precision": "32-true", "scale.generator_lr": 1e-4,
+            "scale.later_optimizer._target_": "clnet.learn.muon.Muon", "scale.later_optimizer._partial_": True,
+            "scale.later_optimizer.adam_lr": 0.01}  # fmt: skip
 _LONGEST_NAME = 100
 _LOCK_S = 1.0  # to wait for a lock: who asks for a run's state holds it for a moment
 
