@@ -14,6 +14,8 @@ from clnet import stop
 from clnet.errors import HostError, UsageError
 from clnet.launch.local import POLL_S, Job, LocalLauncher, Progress, attempt, raise_answer, refuse_ddp, silent
 
+CANCEL_S = 10.0  # to wait at most for jobs that were cancelled, so that they do not go on behind the one that failed
+
 log = logging.getLogger(__name__)
 
 
@@ -54,6 +56,9 @@ class SubmititLauncher:
         finally:
             for job in running.values():
                 job.cancel(check=False)
+            deadline = time.monotonic() + CANCEL_S
+            while time.monotonic() < deadline and not all(job.done() for job in running.values()):
+                time.sleep(POLL_S)
 
     def _submit(self, jobs: Mapping[str, Job]) -> dict:
         import submitit
