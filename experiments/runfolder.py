@@ -35,7 +35,8 @@ NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "predict*", "
 # What runs were before there was such a key: their folders stay valid.
 _IMPLIED = {"scored_cases": "test", "trainer.prediction_precision": "32-true", "scale.generator_lr": 1e-4,
             "scale.later_optimizer._target_": "clnet.learn.muon.Muon", "scale.later_optimizer._partial_": True,
-            "scale.later_optimizer.adam_lr": 0.01}  # fmt: skip
+            "scale.later_optimizer.adam_lr": 0.01, "scale.plop_optimizer._target_": "clnet.learn.muon.Muon",
+            "scale.plop_optimizer._partial_": True, "scale.plop_optimizer.adam_lr": 0.003}  # fmt: skip
 _LONGEST_NAME = 100
 _LOCK_S = 1.0  # to wait for a lock: who asks for a run's state holds it for a moment
 
