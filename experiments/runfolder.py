@@ -33,10 +33,9 @@ NOT_SEMANTIC = ("task", "run", "runs", "input", "output", "masks", "predict*", "
                 "evaluate.workers", "trainer.workers", "trainer.prepare_workers", "trainer.threads", "trainer.decoder_threads",
                 "trainer.accelerator", "trainer.strategy", "trainer.checkpoint_every_epochs", "trainer.prediction_gib", "gallery*")
 # What runs were before there was such a key: their folders stay valid.
-_IMPLIED = {"scored_cases": "test", "trainer.prediction_precision": "32-true", "scale.generator_lr": 1e-4,
-            "scale.later_optimizer._target_": "clnet.learn.muon.Muon", "scale.later_optimizer._partial_": True,
-            "scale.later_optimizer.adam_lr": 0.01, "scale.plop_optimizer._target_": "clnet.learn.muon.Muon",
-            "scale.plop_optimizer._partial_": True, "scale.plop_optimizer.adam_lr": 0.003}  # fmt: skip
+_IMPLIED = {"scored_cases": "test", "trainer.prediction_precision": "32-true"}
+# What the code reads of `scale`. The rest is written out where another key refers to it, or no part of the run.
+_READ_OF_SCALE = ("scale.recipe*", "scale.network*", "scale.intensity*", "scale.windows*")
 _LONGEST_NAME = 100
 _LOCK_S = 1.0  # to wait for a lock: who asks for a run's state holds it for a moment
 
@@ -69,7 +68,8 @@ def place_of(cfg: Mapping, overrides: Sequence[str]) -> Path:
 
 def semantic(cfg: Mapping) -> dict[str, object]:
     """Flat `key.subkey` -> value of everything that numbers depend on."""
-    return _IMPLIED | {key: value for key, value in _flat(cfg) if not _matches(key)}
+    return _IMPLIED | {key: value for key, value in _flat(cfg)
+                       if not _matches(key) and (not key.startswith("scale.") or _matches(key, _READ_OF_SCALE))}  # fmt: skip
 
 
 @contextmanager
@@ -178,8 +178,8 @@ def _flat(value: object, key: str = "") -> Iterator[tuple[str, object]]:
         yield key, value
 
 
-def _matches(key: str) -> bool:
-    return any(fnmatchcase(key, pattern) or (pattern.endswith("*") and key == pattern[:-1]) for pattern in NOT_SEMANTIC)
+def _matches(key: str, patterns: Sequence[str] = NOT_SEMANTIC) -> bool:
+    return any(fnmatchcase(key, pattern) or (pattern.endswith("*") and key == pattern[:-1]) for pattern in patterns)
 
 
 def _recorded(folder: Path) -> dict:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,7 +14,8 @@ from clnet.errors import DataError, HostError, UsageError
 from clnet.stop import Stopped
 from experiments import runfolder, status
 
-CFG = {"name": "order1", "seed": 0, "resume": "auto", "scale": {"lr": 1e-05, "steps": [1, 2]}, "data": {"root": "/a"},
+CFG = {"name": "order1", "seed": 0, "resume": "auto", "encoder": {"lr": 1e-05, "steps": [1, 2]}, "data": {"root": "/a"},
+       "scale": {"network": {"width": 8}, "training": {"later": {"lr": 0.1}}},
        "paths": {"outputs": "outputs"}, "trainer": {"workers": 0, "precision": "32-true"}, "logger": {"wandb": None}}
 
 
@@ -69,13 +72,14 @@ def test_failure_is_recorded_and_the_run_can_continue(tmp_path, error, state, me
 def test_another_configuration_is_refused_with_the_keys_that_differ(tmp_path):
     with runfolder.claim(tmp_path, CFG):
         pass
-    with pytest.raises(UsageError) as caught, runfolder.claim(tmp_path, changed(seed=1, scale__lr=1e-4)):
+    with pytest.raises(UsageError) as caught, runfolder.claim(tmp_path, changed(seed=1, encoder__lr=1e-4)):
         pytest.fail("claimed")
-    assert "seed: 0 -> 1" in str(caught.value) and "scale.lr: 1e-05 -> 0.0001" in str(caught.value) and "steps" not in str(caught.value)
+    assert "seed: 0 -> 1" in str(caught.value) and "encoder.lr: 1e-05 -> 0.0001" in str(caught.value) and "steps" not in str(caught.value)
     assert runfolder.load(tmp_path) == CFG and json.loads((tmp_path / "status.json").read_text())["state"] == "finished"
 
 
 @pytest.mark.parametrize("change", [{"trainer__workers": 4}, {"data__root": "/elsewhere"}, {"logger": {"wandb": {"mode": "online"}}},
+                                    {"scale__training": {"later": {"lr": 0.2}, "new": 1}},
                                     {"paths": {"outputs": "there"}}, {"resume": "must"}, {"task": "report"}])
 def test_what_changes_no_number_may_change(tmp_path, change):
     with runfolder.claim(tmp_path, CFG):
@@ -84,7 +88,15 @@ def test_what_changes_no_number_may_change(tmp_path, change):
         pass
 
 
-@pytest.mark.parametrize("change", [{"trainer__precision": "16-mixed"}, {"scale__steps": [1]}, {"new": 1}])
+def test_what_the_code_reads_of_the_scale_counts():
+    code = "\n".join(file.read_text() for file in Path(runfolder.__file__).parent.glob("*.py"))
+    read = set(re.findall(r"""scale(?:"\])?\["(\w+)"\]""", code))
+    assert {"recipe", "windows"} <= read
+    assert {f"scale.{name}.x" for name in read} <= set(runfolder.semantic({"scale": {name: {"x": 1} for name in read}}))
+
+
+@pytest.mark.parametrize("change", [{"trainer__precision": "16-mixed"}, {"encoder__steps": [1]}, {"scale__network": {"width": 4}},
+                                    {"new": 1}])
 def test_what_changes_numbers_may_not_change(tmp_path, change):
     with runfolder.claim(tmp_path, CFG):
         pass
