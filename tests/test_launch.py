@@ -247,6 +247,36 @@ def test_cluster_job_without_an_answer_names_its_log(tmp_path, monkeypatch):
     assert place == "decoder 0" and Path(log).is_file() and Path(log).is_relative_to(tmp_path / "jobs")
 
 
+def lingers(place: Path) -> None:
+    """Takes its time to end when it is asked to."""
+
+    def later(*_) -> None:
+        time.sleep(0.5)
+        os._exit(1)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, later)
+    place.write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def is_killed_once_there_is(place: Path) -> None:
+    while not place.exists():
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_companions_of_a_cluster_job_that_failed_have_ended(tmp_path, monkeypatch):
+    from submitit.core.core import Job
+
+    monkeypatch.setattr(Job, "_results_timeout_s", 0)
+    place = tmp_path / "pid"
+    with pytest.raises(HostError, match="dies"):
+        submitit_launcher(tmp_path / "jobs").run({"lingers": partial(lingers, place), "dies": partial(is_killed_once_there_is, place)})
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(place.read_text()), 0)
+
+
 def test_inside_a_cluster_job_nothing_more_is_submitted(tmp_path, monkeypatch):
     monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
     submitit_launcher(tmp_path / "jobs").run(jobs(tmp_path / "units"))
