@@ -168,9 +168,11 @@ class PLOP(Incremental):
         def loss(student: UNetOutput, teacher: UNetOutput, batch: Mapping[str, Tensor], balance: float) -> Tensor:
             own, other = ([*output.encoder, *output.decoder] for output in (student, teacher))
             features = pod_distance(own, other, self.scales, self.pooled_axes)
-            pair = [with_new_as_background(student.logits[0], len(given.old))], [teacher.logits[0]]
-            logits = pod_distance(*pair, self.scales, self.pooled_axes)
-            kept = (len(own) * self.pod_factor * features + self.logits_factor * logits) / (len(own) + 1)
+            kept = len(own) * self.pod_factor * features
+            if self.logits_factor:
+                pair = [with_new_as_background(student.logits[0], len(given.old))], [teacher.logits[0]]
+                kept = kept + self.logits_factor * pod_distance(*pair, self.scales, self.pooled_axes)
+            kept = kept / (len(own) + 1)
             return adaptive * kept + _labelled_loss(student, teacher, batch, targets, thresholds.to(kept.device), entropy, balance)
 
         return loss
