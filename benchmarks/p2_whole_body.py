@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from benchmarks.contest import Result, agreement
-from benchmarks.paper import SCALES, SMALL, ready, with_seed
+from benchmarks.paper import SCALES, SMALL, Place, with_seed
 from benchmarks.wholebody import Body, Scan, body_hu, decoders, merging, parts
 from clnet.data.intensity import Intensity
 from clnet.infer.mergedscan import ScanMerging
@@ -70,7 +70,7 @@ def whole_body(shape: NetworkShape) -> Paths:
         channels, given = len(decoder.structures) + (not decoder.nested), [width[supporter] for supporter in decoder.supporters]
         networks[name] = with_seed(partial(DecoderNetwork, shape, channels, width[name], given, decoder.nested), seed)
     routes = {name: Route("general", decoder.supporters) for name, decoder in known.items()}
-    return for_inference(Paths({"general": with_seed(partial(Encoder, shape))}, networks, routes), ready)
+    return for_inference(Paths({"general": with_seed(partial(Encoder, shape))}, networks, routes), Place().ready)
 
 
 def _networks(paths: Paths, of) -> list[PartNetwork]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,14 +22,42 @@ PATCH_ZYX = (112, 96, 128)
 SMALL = NetworkShape((4, 8, 8), ((1, 3, 3), (3, 3, 3), (3, 3, 3)), ((1, 1, 1), (1, 2, 2), (2, 2, 2)))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where both sides of a benchmark compute: on a CPU in 32-bit floats, or on a GPU with autocast's choice of bfloat16."""
+
+    device: str = "cpu"
+
+    @classmethod
+    def best(cls) -> Place:
+        """The GPU, where there is one."""
+        return cls("cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def words(self) -> str:
+        """For the end of a workload."""
+        return f", bf16, {torch.cuda.get_device_name()}" if self.device == "cuda" else ""
+
+    def ready(self, module: nn.Module) -> nn.Module:
+        """In the memory layout that the project trains and predicts with."""
+        return with_fast_layout(module, self.device)
+
+    def precision(self) -> AbstractContextManager:
+        """For forward passes."""
+        return torch.autocast("cuda", torch.bfloat16) if self.device == "cuda" else nullcontext()
+
+    def finished(self, work: Callable[[], object]) -> object:
+        """What the work returns, in this place's precision, once the device is done with it."""
+        with self.precision():
+            result = work()
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return result
+
+
 def paper_shape() -> NetworkShape:
     """Six stages of 32 to 320 features."""
     return instantiate(OmegaConf.load(SCALES / "paper.yaml").network, _convert_="all")
-
-
-def ready(module: nn.Module) -> nn.Module:
-    """In the memory layout that the project trains and predicts with."""
-    return with_fast_layout(module, "cpu")
 
 
 def as_in_nnunet(module: nn.Module) -> nn.Module:
@@ -36,7 +66,7 @@ def as_in_nnunet(module: nn.Module) -> nn.Module:
     for parent in list(copy.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.GroupNorm):
-                norm = nn.InstanceNorm3d(child.num_channels, eps=child.eps, affine=True)
+                norm = nn.InstanceNorm3d(child.num_channels, eps=child.eps, affine=True).to(child.weight.device)
                 norm.load_state_dict(child.state_dict())
                 setattr(parent, name, norm)
     return copy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,7 +68,8 @@ def fit(
     """Train `module` to its last step in `folder`, continuing from a checkpoint that an earlier, killed call left there.
 
     batches: item i is the whole batch of step i.
-    cost: what one step adds to the progress. Writes `metrics.jsonl`, one line an epoch, and removes its checkpoints at the end.
+    cost: what one step adds to the progress. Writes `metrics.jsonl`, one line an epoch, on a GPU with its seconds and the peak of
+    its memory, and removes its checkpoints at the end.
     """
     settings.use_threads()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -108,12 +110,18 @@ class _Bookkeeping(Callback):
         self.checkpoint, self.every, self.progress, self.name, self.cost = checkpoint, every, progress, name, cost
         self.record = checkpoint.with_name("metrics.jsonl")
         self.losses: list[float] = []
+        self.epoch_began = time.perf_counter()
 
-    def on_train_start(self, trainer: Trainer, _: WatchedTraining) -> None:
+    def on_train_start(self, trainer: Trainer, module: WatchedTraining) -> None:
         """Drop the record of epochs that a killed call finished after its last checkpoint: they come again."""
+        if module.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(module.device)
         if trainer.is_global_zero and self.record.exists():
             lines = self.record.read_text().splitlines(keepends=True)
             write_text(self.record, "".join(lines[: trainer.current_epoch]))
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self.epoch_began = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, module: WatchedTraining, *_: Any) -> None:
         self.losses.append(module.last_loss)
@@ -125,9 +133,17 @@ class _Bookkeeping(Callback):
         if trainer.is_global_zero:
             finite = [loss for loss in self.losses if loss == loss]
             loss = sum(finite) / max(len(finite), 1)
-            record = {"epoch": epochs_done, "step": trainer.global_step, "loss": loss, **module.observed()}
+            record = {"epoch": epochs_done, "step": trainer.global_step, "loss": loss, **module.observed(), **self._on_a_gpu(module)}
             with self.record.open("a") as file:
                 file.write(json.dumps(record) + "\n")
         self.losses.clear()
         if epochs_done % self.every == 0 and epochs_done < trainer.max_epochs:
             trainer.save_checkpoint(self.checkpoint)
+
+    def _on_a_gpu(self, module: WatchedTraining) -> dict[str, float]:
+        """What an epoch took, and the most that tensors have taken of the GPU; nothing on a CPU, where records are the same for the same
+        seed."""
+        if module.device.type != "cuda":
+            return {}
+        peak = torch.cuda.max_memory_allocated(module.device) / 2**30
+        return {"seconds": round(time.perf_counter() - self.epoch_began, 3), "gpu_peak_gib": round(peak, 3)}
