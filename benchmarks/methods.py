@@ -32,7 +32,7 @@ METHODS = {
     "fine-tuning": ("method=finetune",), "LwF": ("method=lwf",), "ILT": ("method=ilt",), "MiB": ("method=mib",), "PLOP": ("method=plop",),
     "CSCLIP": ("method=csclip",), "CSCLIP, Swin UNETR": ("method=csclip", "method.backbone=swin_unetr"),
 }  # fmt: skip
-LESSONS = ("encoder", "new", "update", "view", "pair", "start", "first", "later")  # of scale.training
+LESSONS = ("encoder", "new", "update", "view", "pair", "first", "later")  # of scale.training
 COARSE_MM = [6.0, 5.0, 5.0]
 
 

@@ -78,6 +78,7 @@ def fit(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # the worker count is our user's choice
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # torch's own deprecation inside Lightning
         warnings.filterwarnings("ignore", message=".*`training_step` returned `None`.*")  # how a step is skipped on purpose
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")  # a step with infinite gradients, which mixed precision skips
         trainer = Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,

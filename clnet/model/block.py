@@ -8,25 +8,27 @@ import torch
 from monai.networks.blocks.dynunet_block import UnetBasicBlock
 from torch import nn
 
+from clnet.model.norm import InstanceNorm
+
 LEAKY_SLOPE = 0.01
 
 
 def conv_block(in_channels: int, out_channels: int, kernel: Sequence[int], stride: Sequence[int]) -> UnetBasicBlock:
     """Two convolutions, each followed by affine instance normalisation and a leaky ReLU; the first one has the stride.
 
-    The normalisation is written as a group normalisation of one channel a group, which is the same function as
-    `InstanceNorm3d(affine=True)`; its backward pass was 18 times faster on a CPU (8 channels of 48^3 voxels, torch 2.13).
     Source: CL-Net 4.5 and A4 (nnU-Net 3d_fullres blocks).
     """
-    return UnetBasicBlock(
+    block = UnetBasicBlock(
         spatial_dims=3,
         in_channels=in_channels,
         out_channels=out_channels,
         kernel_size=tuple(kernel),
         stride=tuple(stride),
-        norm_name=("group", {"num_groups": out_channels, "affine": True}),
+        norm_name="",
         act_name=("leakyrelu", {"negative_slope": LEAKY_SLOPE, "inplace": True}),
     )
+    block.norm1, block.norm2 = InstanceNorm(out_channels), InstanceNorm(out_channels)
+    return block
 
 
 def initialise(module: nn.Module) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from clnet.model.block import LEAKY_SLOPE
 from clnet.model.channels import Channels, joined, split_weight
 from clnet.model.decoder import DecoderNetwork, DecoderOutput
+from clnet.model.norm import InstanceNorm
 from clnet.model.support import Paths
 from clnet.model.thin import ThinConv3d
 from clnet.model.weights import count_parameters
@@ -132,7 +133,7 @@ def _normalised(layer: nn.Conv3d, norm: nn.GroupNorm, given: Channels) -> tuple[
     weight, count = _with_ones(weight[out.kept], ones[out.kept]), len(out.kept)
     small = ThinConv3d(weight.shape[1], count, layer.kernel_size, layer.stride, layer.padding, bias=False)
     _fill(small, weight)
-    smaller = nn.GroupNorm(count, count, eps=norm.eps)
+    smaller = InstanceNorm(count, eps=norm.eps)
     _fill(smaller, scale[out.kept], shift[out.kept])
     return nn.Sequential(_Reading(small, len(given.kept)), smaller, nn.LeakyReLU(LEAKY_SLOPE, inplace=True)), out
 

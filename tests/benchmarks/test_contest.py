@@ -50,7 +50,7 @@ def test_the_table_has_a_row_a_result_and_its_note():
 
 
 def test_keys_are_those_of_the_files(repository):
-    files = {path.stem for path in (repository / "benchmarks").glob("p[0-9]*.py")}
+    files = {path.stem for path in (repository / "benchmarks").glob("[ph][0-9]*.py")}
     assert {name.removeprefix("benchmarks.") for name in modules().values()} == files | {"memory"}
     assert all(module.removeprefix("benchmarks.").partition("_")[0] == key.lower() for key, module in modules().items())
 
