@@ -50,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = []
     with TemporaryDirectory() as temporary:
         for name in options.names or METHODS:
-            rows += [[name, *row] for row in measured(METHODS[name], options, options.folder or Path(temporary))]
-            print(f"{name}: done", file=sys.stderr, flush=True)
+            own = [[name, *row] for row in measured(METHODS[name], options, options.folder or Path(temporary))]
+            print(*own, sep="\n", file=sys.stderr, flush=True)
+            rows += own
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     print(f"{device}, torch {torch.__version__}, trainer={options.trainer}, scale={options.scale}\n")
     print(tabulate(rows, ["method", "training", "seconds a step", "GPU memory, GiB"], "github", floatfmt=(None, None, ".3f", ".1f")))
