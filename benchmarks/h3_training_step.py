@@ -22,7 +22,7 @@ from clnet.learn.optim import Training
 from clnet.learn.progress import RunProgress
 
 # patches of a batch, their size, width of the narrow decoder, repeats, steps of the loops, rounds
-SIZES = {"full": (2, PATCH_ZYX, 16, 7, 8, 3), "small": (1, (16, 16, 16), 2, 1, 2, 1)}
+SIZES = {"full": (2, PATCH_ZYX, 16, 7, 8, 3), "small": (1, (8, 8, 8), 2, 1, 1, 1)}
 TOLERANCE = 2e-2  # of losses in bfloat16
 KEY = "H3"
 

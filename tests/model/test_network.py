@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from torch import nn
 
 from clnet.errors import DataError
-from clnet.model.block import conv_block
 from clnet.model.decoder import DecoderNetwork
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
@@ -28,15 +26,6 @@ def test_paper_scale_has_the_parameters_of_nnunet():
     sizes = [count_parameters(module)[0] / 1e6 for module in (encoder, decoder)]
     assert sizes == pytest.approx([14.0, 17.1], abs=0.05)  # the paper's nominal halves are 15.65 each
     assert sum(sizes) == pytest.approx(31.3, rel=0.01)  # the paper's nnU-Net
-
-
-def test_group_norm_of_single_channels_is_instance_norm():
-    torch.manual_seed(0)
-    block = conv_block(2, 4, (3, 3, 3), (1, 1, 1))
-    image = torch.randn(2, 2, 6, 6, 6)
-    mine = block.norm1(block.conv1(image))
-    reference = nn.functional.instance_norm(block.conv1(image), weight=block.norm1.weight, bias=block.norm1.bias)
-    assert torch.allclose(mine, reference, atol=1e-6)
 
 
 def test_deep_supervision_in_training_only_and_features_at_every_block():
