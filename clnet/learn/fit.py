@@ -7,6 +7,7 @@ import logging
 import os
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch.utils.data import Dataset
 from clnet.atomic import write_text
 from clnet.learn.batches import batch_loader
 from clnet.learn.checkpoint import AtomicCheckpointIO, newest_readable, steps_done
+from clnet.learn.heap import freed_memory_kept
 from clnet.learn.progress import RunProgress
 from clnet.learn.watched import WatchedTraining
 
@@ -98,7 +100,8 @@ def fit(
         resumed, epoch_steps = newest_readable(checkpoint), module.settings.steps_per_epoch
         first_epoch = steps_done(resumed) // epoch_steps
         loader = batch_loader(batches, epoch_steps, settings.workers, trainer.global_rank, trainer.world_size, first_epoch)
-        trainer.fit(module, loader, ckpt_path=resumed)
+        with freed_memory_kept() if trainer.strategy.root_device.type == "cpu" else nullcontext():
+            trainer.fit(module, loader, ckpt_path=resumed)
     if trainer.is_global_zero:
         for leftover in folder.glob("*.ckpt"):
             leftover.unlink()
