@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = []
     with TemporaryDirectory() as temporary:
         for name in options.names or METHODS:
-            own = [[name, *row] for row in measured(METHODS[name], options, options.folder or Path(temporary))]
+            folder = options.folder or Path(temporary)
+            cfg = configuration(METHODS[name], options.scale, options.trainer, options.steps, folder)
+            own = [[name, *row] for row in measured(cfg, options.steps, folder)]
             print(*own, sep="\n", file=sys.stderr, flush=True)
             rows += own
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
@@ -58,15 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(tabulate(rows, ["method", "training", "seconds a step", "GPU memory, GiB"], "github", floatfmt=(None, None, ".3f", ".1f")))
 
 
-def measured(overrides: Sequence[str], options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, float, float]]:
-    """Learn two datasets; a row for every kind of training in it: its name, seconds a step, peak in GiB (NaN where there is no GPU)."""
-    lengths = {"epochs": 2, "steps_per_epoch": options.steps}
+def configuration(overrides: Sequence[str], scale: str, trainer: str, steps: int, folder: Path) -> dict:
+    """A run of two datasets with lessons of two epochs of so many steps, as plain data."""
+    lengths = {"epochs": 2, "steps_per_epoch": steps}
     short = [f"scale.training.{name}.{key}={value}" for name in LESSONS for key, value in lengths.items()]
-    common = [f"paths.outputs={folder}", f"scale={options.scale}", f"scale.recipe.spacing_mm={COARSE_MM}", f"trainer={options.trainer}",
+    common = [f"paths.outputs={folder}", f"scale={scale}", f"scale.recipe.spacing_mm={COARSE_MM}", f"trainer={trainer}",
               "order.steps=[whole_body,chest]", "bpr=none", "merging=none",
               "scale.training.new.warm_up_epochs=0", "trainer.checkpoint_every_epochs=10", *short]  # fmt: skip
     with initialize_config_dir(str(SCALES.parent), version_base="1.3"):
-        cfg = OmegaConf.to_container(compose("config", [*common, *overrides]), resolve=True)
+        return OmegaConf.to_container(compose("config", [*common, *overrides]), resolve=True)
+
+
+def measured(cfg: dict, steps: int, folder: Path) -> Iterator[tuple[str, float, float]]:
+    """Learn the datasets; a row for every kind of training in it: its name, seconds a step, peak in GiB (NaN where there is no GPU)."""
     store, progress, known = UnitStore(cfg["paths"]["units"]), RunProgress(), set(_records(folder))
     specs, sources, prepare = datasets(cfg), encoder_datasets(cfg), Preparation(cfg, store)
     tasks, _ = tasks_and_tests(specs, prepare, progress)
@@ -78,7 +84,7 @@ def measured(overrides: Sequence[str], options: argparse.Namespace, folder: Path
     for path in sorted(set(_records(folder)) - known, key=lambda path: path.stat().st_mtime):
         last = json.loads(path.read_text().splitlines()[-1])
         of_kind = made.setdefault(path.relative_to(folder / "units").parts[0], [])
-        of_kind.append((last.get("seconds", math.nan) / options.steps, last.get("gpu_peak_gib", math.nan)))
+        of_kind.append((last.get("seconds", math.nan) / steps, last.get("gpu_peak_gib", math.nan)))
     for kind, own in made.items():
         if len(own) > 2:  # decoders: the most expensive one stands for all
             yield f"{kind}, the largest of {len(own)}", *(max(values) for values in zip(*own, strict=True))
