@@ -21,9 +21,10 @@ class Lesson:
     joint: bool = False
 
 
-def lesson(sampling: Mapping, training: Mapping, optimizer: Callable, joint: bool = False) -> Lesson:
-    """A lesson out of plain values, as YAML gives them."""
-    return Lesson(Sampling(**sampling), Training(optimizer=optimizer, **training), joint)
+def lesson(sampling: Mapping, training: Mapping, optimizer: Callable, joint: bool = False, lr: float | None = None) -> Lesson:
+    """A lesson out of plain values, as YAML gives them. lr: in the place of the training's, where it is given."""
+    own = {} if lr is None else {"lr": lr}
+    return Lesson(Sampling(**sampling), Training(optimizer=optimizer, **{**training, **own}), joint)
 
 
 @dataclass(frozen=True)
