@@ -22,6 +22,8 @@ STRUCTURES = ("Kidney_L", "Kidney_R")
 TARGET = DecoderTarget(Decoder("Kidneys", "Abdomen", STRUCTURES), tuple(Label(name, (name,)) for name in STRUCTURES))
 SIZES = {"full": (64, 16, 3), "small": (16, 2, 1)}  # edge, width of the narrow decoder, repeats
 CLIP_NORM = 12.0
+SGD = partial(torch.optim.SGD, momentum=0.99, nesterov=True, weight_decay=3e-5)  # nnU-Net's
+LR = 1e-3
 STORED = ("; the features lie in memory, made once from patches that are not augmented; the project keeps them between the decoders of a "
           "validation, not in training, where it augments")  # fmt: skip
 
@@ -57,7 +59,7 @@ def contest(
         "full": lambda: decoders["full"](_frozen(encoder, image)).logits, "own": lambda: unet(image).logits,
         "nnunet": lambda: networks["nnunet"](image).logits,
     }  # fmt: skip
-    steps = {side: partial(step, forward[side], optimizer_of(network), labels, place) for side, network in networks.items()}
+    steps = {side: partial(step, forward[side], SGD(network.parameters(), lr=LR), labels, place) for side, network in networks.items()}
     first = {side: run_side() for side, run_side in steps.items()}
     apart = max(abs(first["frozen"] - first["stored"]), abs(first["own"] - first["nnunet"]))
     equal = agreement("losses of a step with and without encoding, and of a U-Net of either kind of layers", apart, tolerance)
@@ -76,11 +78,6 @@ def contest(
 @torch.no_grad()
 def _frozen(encoder: Encoder, image: Tensor) -> list[Tensor]:
     return encoder(image)
-
-
-def optimizer_of(network: nn.Module) -> torch.optim.Optimizer:
-    """nnU-Net's."""
-    return torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.99, nesterov=True, weight_decay=3e-5)
 
 
 def step(forward: Callable[[], list[Tensor]], optimizer: torch.optim.Optimizer, labels: Tensor, place: Place) -> float:

@@ -16,8 +16,8 @@ def freed_memory_kept() -> Iterator[None]:
     """Inside, blocks of any size come from the heap, and what is freed stays there; at the end the heap is given back.
 
     Left alone, glibc maps each block above 32 MiB anew and gives it back at once, and the kernel clears its pages every time. Of a step of
-    MiB on 71 classes at scale=tiny, whose logits have 58 MB, that was 0.55 of 1.32 s of processor time; with this it takes 0.73 s. The
-    peak of memory grew from 1.26 to 1.48 GB.
+    MiB on 71 classes at scale=tiny, whose logits have 58 MB, that was 0.55 of 1.25 s of processor time; with this it takes 0.69 s. The
+    peak of memory grew from 1.24 to 1.47 GB.
     """
     libc = _glibc()
     if libc is None:

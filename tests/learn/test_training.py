@@ -56,6 +56,23 @@ def die(tiny, model, folder, step: int) -> list[int]:
     return items.seen
 
 
+def test_a_training_on_a_cpu_keeps_its_memory(tiny, tmp_path, monkeypatch):
+    seen = []
+
+    class Watched:
+        def __enter__(self):
+            seen.append("kept")
+
+        def __exit__(self, *_):
+            seen.append("given back")
+
+    monkeypatch.setattr("clnet.learn.fit.freed_memory_kept", Watched)
+    batches = KilledAt(tiny.batches(), 2)
+    with pytest.raises(Killed):
+        tiny.train(tiny.module(tiny.adamw()), batches, tmp_path / "unit")
+    assert seen == ["kept", "given back"] and batches.seen == [0, 1]
+
+
 @pytest.mark.parametrize("coarse_share,frozen", [(0.0, False), (0.5, False), (0.0, True)])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
 def test_killed_training_ends_with_the_same_bits(tiny, tmp_path, optimizer, coarse_share, frozen):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from clnet.model.block import conv_block
 from clnet.model.norm import InstanceNorm, Normalised
 
 GPU = pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))
@@ -40,6 +41,13 @@ def test_values_and_gradients_are_those_of_torch(layers, device):
         assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-3)
 
 
+def test_blocks_are_normalised_so():
+    block = conv_block(2, 4, (3, 3, 3), (1, 1, 1))
+    assert type(block.norm1) is type(block.norm2) is InstanceNorm
+    given = torch.randn(2, 4, 6, 6, 6)
+    assert torch.allclose(block.norm1(given), nn.functional.instance_norm(given), atol=1e-6)
+
+
 def test_what_a_gpu_computes_is_the_same_function(layers):
     own, other = layers
     assert torch.allclose(Normalised.apply(image(), own.weight, own.bias, own.eps), other(image()), atol=1e-5)
@@ -55,6 +63,17 @@ def test_in_half_precision_it_keeps_that_and_sums_in_more(layers):
     wide = torch.randn(1, 3, 40, 64, 64, generator=torch.Generator().manual_seed(1)) + 3  # sums of 163,840 voxels overflow 16 bits
     half = Normalised.apply(wide.half(), own.weight, own.bias, own.eps)
     assert half.dtype == torch.float16 and torch.allclose(half.float(), other(wide), atol=2e-2)
+
+
+def test_its_gradients_in_half_precision(layers):
+    own, _ = layers
+    values, gradients = image() + 5, torch.randn(2, 3, 5, 6, 7, generator=torch.Generator().manual_seed(2))
+    found = []
+    for dtype in (torch.float32, torch.float16):
+        given = [values.to(dtype).requires_grad_(), own.weight, own.bias]
+        found.append(torch.autograd.grad(Normalised.apply(*given, own.eps), given, gradients.to(dtype)))
+    for exact, half in zip(*found, strict=True):
+        assert (half.float() - exact).norm() < 1e-2 * exact.norm()
 
 
 def test_a_channel_without_contrast_becomes_its_bias(layers):
