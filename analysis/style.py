@@ -10,6 +10,7 @@ import matplotlib as mpl
 import seaborn as sns
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
+_OF_METHODS = (*COLOURS, "#7F7F7F", "#5D3A9B")  # a method more than the palette has looked like the first one in another dash
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 SHADE = "0.93"  # steps before a dataset was learned
@@ -28,9 +29,10 @@ def applied() -> Iterator[None]:
 
 
 def of(index: int) -> dict:
-    """Colour, marker and dash of the method number `index`; no two of the first 49 are the same."""
-    again = index + index // len(COLOURS)
-    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[again % len(MARKERS)], "linestyle": DASHES[again % len(DASHES)]}
+    """Colour, marker and dash of the method number `index`; no two of the first 63 are the same."""
+    again = index + index // len(_OF_METHODS)
+    return {"color": _OF_METHODS[index % len(_OF_METHODS)], "marker": MARKERS[again % len(MARKERS)],
+            "linestyle": DASHES[again % len(DASHES)]}  # fmt: skip
 
 
 def short_names(names: list[str]) -> list[str]:

@@ -19,6 +19,7 @@ ORDERS = ("O1", "O2", "O3", "O4")
 STEPS = tuple(range(5))
 METHODS = {"CLNet_C5": "CL-Net C5", "CLNet_C5_unpruned": "CL-Net C5, unpruned", "MiB": "MiB", "PLOP": "PLOP", "CSCLIP": "CSCLIP",
            "nnUNet_E5": "nnU-Net E5"}  # the paper's, in the order of its legend
+_NOT_THE_PAPERS = {"method-finetune": "fine-tuning", "method-lwf": "LwF", "method-ilt": "ILT"}  # runs of plain `method=NAME`
 UPPER_BOUND = "nnUNet_E5"
 SUPERSEDED = "tables say"  # marks values of the text that contradict the paper's own tables (NOTES.md 36)
 
@@ -101,4 +102,5 @@ def select(groups: Sequence[Group]) -> tuple[list[Ours], list[str]]:
 
 
 def _own_label(group: Group) -> str:
-    return group.name.removeprefix(f"{group.first.identity['experiment']}__").replace("__", ", ")
+    name = group.name.removeprefix(f"{group.first.identity['experiment']}__")
+    return _NOT_THE_PAPERS.get(name) or name.replace("__", ", ")

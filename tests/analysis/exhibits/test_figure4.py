@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from analysis import style
 from analysis.exhibits import figure4
 from analysis.exhibits.figure4_data import METHODS, printed_points, select
 from analysis.exhibits.figure4_drawing import forgetting_by_order
@@ -46,6 +47,17 @@ def test_runs_stand_in_their_order_under_the_papers_names_or_their_own(groups):
     assert [(own.order, own.label, own.finished) for own in ours] == [
         ("O1", "CL-Net C5", True), ("O1", "ema-none", True), ("O1", "MiB", True), ("O1", "half", False)]
     assert len(refused) == 1 and refused[0].startswith("order2 is named O2, but")
+
+
+def test_methods_that_the_paper_has_not_bear_their_own_names(run_with, scores_of):
+    own = {"order1__method-lwf": "lwf", "order1__method-finetune": "finetune", "order1__method-ilt__x": "ilt"}
+    ours, _ = select(read_groups([write(run_with, scores_of(method=method).assign(method=method), name) for name, method in own.items()]))
+    assert [each.label for each in ours] == ["LwF", "fine-tuning", "method-ilt, x"]
+
+
+def test_nine_methods_have_nine_colours():
+    assert len({style.of(index)["color"] for index in range(9)}) == 9
+    assert len({(look["color"], look["marker"]) for look in map(style.of, range(63))}) == 63
 
 
 def test_equal_names_are_told_apart(run_with, scores_of):
