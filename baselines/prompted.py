@@ -25,7 +25,7 @@ from clnet.model.shape import NetworkShape
 WIDTH = 8  # channels of a head
 PARAMETERS = 2 * (WIDTH * WIDTH + WIDTH) + WIDTH + 1  # three convolutions of 1x1x1 with biases: 153
 IMAGE_FEATURES = 256
-IN_CACHE, IN_MEMORY = 2**11, 2**17  # voxels, 8 features of each class: what a CPU core's cache holds; what a GPU has memory for
+IN_CACHE, IN_MEMORY = 2**9, 2**17  # voxels, 8 features of each class: what a CPU core's cache holds; what a GPU has memory for
 
 
 class UNetBackbone(nn.Module):
@@ -136,14 +136,14 @@ def heads(features: Tensor, parameters: Tensor) -> Tensor:
     features: (batch, 8, voxel); parameters: (batch, class, 153), all weights (row by row) before all biases.
     Returns (batch, class, voxel).
     """
-    square = WIDTH * WIDTH
-    first, second, last, *biases = parameters.split([square, square, WIDTH, WIDTH, WIDTH, 1], dim=2)
-    current = features[:, None]  # (batch, 1 or class, channel, voxel)
-    for weight, bias in zip((first, second, last), biases, strict=True):
-        if weight is not first:
-            current = current.relu()
-        current = weight.unflatten(2, (-1, WIDTH)) @ current + bias[..., None]
-    return current[:, :, 0]
+    square, (batch, classes) = WIDTH * WIDTH, parameters.shape[:2]
+    split = parameters.split([square, square, WIDTH, WIDTH, WIDTH, 1], dim=2)
+    first, second, last, *biases = (given.flatten(0, 1) for given in split)
+    of_all, of_each, of_last = (bias[..., None] for bias in biases)
+    # all classes begin with the same features: one product for each image
+    current = torch.baddbmm(of_all.reshape(batch, -1, 1), first.reshape(batch, -1, WIDTH), features).relu_()
+    current = torch.baddbmm(of_each, second.unflatten(1, (-1, WIDTH)), current.view(-1, WIDTH, current.shape[2])).relu_()
+    return torch.baddbmm(of_last, last[:, None], current).view(batch, classes, -1)
 
 
 @torch.no_grad()
