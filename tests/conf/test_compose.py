@@ -96,7 +96,8 @@ def test_every_part_can_be_made(group, name):
         assert made(part) is not None
 
 
+@pytest.mark.parametrize("name", ["csclip", "plop"])
 @pytest.mark.parametrize("own,lr", [("0.007", 0.007), ("null", 0.0015)])
-def test_a_lesson_may_have_a_rate_of_its_own(own, lr):
-    method = composed("method=csclip", "scale=tiny", f"scale.csclip.later_lr={own}")["method"]
+def test_a_lesson_may_have_a_rate_of_its_own(name, own, lr):
+    method = composed(f"method={name}", "scale=tiny", f"scale.{name}.later_lr={own}")["method"]
     assert made(method["later"]).training.lr == lr and made(method["first"]).training.lr == 0.06
