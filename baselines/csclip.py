@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from baselines.embeddings import fingerprint, text_embedding
-from baselines.method import Curriculum
+from baselines.embeddings import FILE, fingerprint, text_embedding
+from baselines.method import Curriculum, LearnedNetwork
 from baselines.prompted import PromptedNetwork, check_patches, take_over_classes
 from baselines.sigmoids import SigmoidMethod, SigmoidSpace, balanced_cross_entropy, gathered
 from baselines.training import Objective
 from clnet.errors import UsageError
 from clnet.learn.losses import downsampled
 from clnet.learn.target import DecoderTarget
+from clnet.model.weights import load_state, read_weights
 from clnet.types import Footprint
 
 SMOOTH = 1.0  # in the Dice's denominator alone
@@ -68,16 +70,16 @@ class CSCLIP(SigmoidMethod):
     """Classes are shared by datasets that label the same structures; each has a head of its own from the dataset on that brings it.
 
     backbone: one of `backbones` (name -> class, its own arguments bound); embedding: what the heads are generated from beside the image,
-    `text` or `one_hot`; hidden: features of the generating perceptrons; generator_lr: their learning rate, see `PromptedNetwork`;
-    pseudo_labels: `hard` or `soft`; relabelled: what teaches an old class that a later dataset labels again, the dataset's labels
-    (`truth`) or the network before (`pseudo`).
+    `text` or `one_hot`; embedding_file: of the texts (None: the shipped one); hidden: features of the generating perceptrons; generator_lr:
+    their learning rate, see `PromptedNetwork`; pseudo_labels: `hard` or `soft`; relabelled: what teaches an old class that a later dataset
+    labels again, the dataset's labels (`truth`) or the network before (`pseudo`).
     All at once (scenario=universal) it is the Universal Model: each dataset is drawn as often as any other.
     Raises UsageError for other words, or where the backbone cannot take the patches.
     """
 
     def __init__(
         self, *, backbone: str, backbones: Mapping[str, Callable], embedding: str, hidden: int, pseudo_labels: str, relabelled: str,
-        generator_lr: float | None = None, **parts,
+        generator_lr: float | None = None, embedding_file: Path | str | None = None, **parts,
     ):  # fmt: skip
         for name, value, known in (
             ("backbone", backbone, backbones), ("embedding", embedding, ("text", "one_hot")),
@@ -88,12 +90,12 @@ class CSCLIP(SigmoidMethod):
         super().__init__(**parts)
         self.backbone_name, self.backbone = backbone, backbones[backbone]
         self.embedding, self.hidden, self.pseudo_labels, self.relabelled = embedding, hidden, pseudo_labels, relabelled
-        self.generator_lr = generator_lr
+        self.generator_lr, self.texts = generator_lr, Path(embedding_file) if embedding_file else FILE
         check_patches(self.backbone, [self.first.sampling.patch_zyx, self.later.sampling.patch_zyx, self.shop.windows.patch_zyx])
 
     @property
     def settings_of_own(self) -> dict:
-        texts = fingerprint() if self.embedding == "text" else self.embedding
+        texts = fingerprint(self.texts) if self.embedding == "text" else self.embedding
         return {"backbone": [self.backbone_name, getattr(self.backbone, "keywords", {})], "embedding": texts, "hidden": self.hidden,
                 "pseudo_labels": self.pseudo_labels, "relabelled": self.relabelled, "generator_lr": self.generator_lr}  # fmt: skip
 
@@ -123,10 +125,20 @@ class CSCLIP(SigmoidMethod):
         backbone = getattr(self.backbone, "func", self.backbone).nominal_m
         return replace(super().footprint(), nominal_parameters_m=backbone + generators)
 
+    def loaded(self, learned: LearnedNetwork) -> PromptedNetwork:
+        """A network from its file, which has the texts that it learned with. Raises DataError if that is damaged."""
+        state, sha256 = read_weights(learned.file)
+        network = self._network(len(learned.space.heads), state.get("embeddings"))
+        load_state(network, state, sha256, learned.file)
+        return network
+
     def _new(self, space: SigmoidSpace) -> PromptedNetwork:
+        texts = [text_embedding(head.structures, self.texts) for head in space.heads] if self.embedding == "text" else None
+        return self._network(len(space.heads), texts and torch.stack(texts))
+
+    def _network(self, classes: int, embeddings: Tensor | None) -> PromptedNetwork:
         backbone = self.backbone(shape=self.shape, image_channels=self.shop.intensity.channels, width=self.width)
-        texts = torch.stack([text_embedding(head.structures) for head in space.heads]) if self.embedding == "text" else None
-        return PromptedNetwork(backbone, len(space.heads), texts, self.hidden, self.generator_lr)
+        return PromptedNetwork(backbone, classes, embeddings, self.hidden, self.generator_lr)
 
 
 def exclusive_of(space: SigmoidSpace, old: int) -> Tensor:

@@ -60,7 +60,8 @@ def _portable(cfg: Mapping) -> dict:
     """The configuration without places of the machine that trained."""
     slots = {slot: {**spec, "root": f"data/{slot}"} for slot, spec in cfg["data"]["datasets"].items()}
     data = {**cfg["data"], "root": "data", "datasets": slots}
-    return {**cfg, "paths": PLACES, "launcher": LOCAL, "run": None, "input": None, "output": None, "data": data}
+    method = {name: None if name.endswith("_file") else value for name, value in cfg["method"].items()}
+    return {**cfg, "method": method, "paths": PLACES, "launcher": LOCAL, "run": None, "input": None, "output": None, "data": data}
 
 
 def _card(run: Path, cfg: Mapping, method) -> str:

@@ -8,43 +8,57 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from clnet.errors import DataError
+
 FILE = Path(__file__).with_name("structures.safetensors")
-LENGTH = 384
 GRAM = 3  # letters
 
 
-def text_embedding(structures: Sequence[str]) -> Tensor:
-    """(384,) float32 of length one: of a structure, or the mean of several that one label stands for.
+def text_embedding(structures: Sequence[str], file: Path = FILE) -> Tensor:
+    """(length,) float32 of length one: of a structure, or the mean of several that one label stands for; shipped: 384 numbers.
 
     A structure that the file does not have (a dataset's own, such as a target volume) gets `hashed_embedding`, which knows no meaning.
+    Raises DataError for a file that is not one of make.py.
     """
-    known = _shipped()
-    vectors = [known[name].float() if name in known else hashed_embedding(name) for name in structures]
-    return F.normalize(torch.stack(vectors).mean(0), dim=0)
+    known = vectors(file)
+    length = len(next(iter(known.values())))
+    found = [known[name].float() if name in known else hashed_embedding(name, length) for name in structures]
+    return F.normalize(torch.stack(found).mean(0), dim=0)
 
 
-def hashed_embedding(name: str) -> Tensor:
-    """(384,) of length one: counts of a name's three-letter pieces at places, and with signs, that their hashes decide.
+def hashed_embedding(name: str, length: int) -> Tensor:
+    """(length,) of length one: counts of a name's three-letter pieces at places, and with signs, that their hashes decide.
 
     Similar spellings get similar vectors. It stands in where no language model has seen a name.
     """
-    vector, text = torch.zeros(LENGTH), f"^{name.lower()}$"
+    vector, text = torch.zeros(length), f"^{name.lower()}$"
     for start in range(max(len(text) - GRAM + 1, 1)):
         digest = hashlib.sha256(text[start : start + GRAM].encode()).digest()
-        vector[int.from_bytes(digest[:4], "big") % LENGTH] += 1.0 if digest[4] % 2 else -1.0
+        vector[int.from_bytes(digest[:4], "big") % length] += 1.0 if digest[4] % 2 else -1.0
     return F.normalize(vector, dim=0)
 
 
 @cache
-def fingerprint() -> str:
-    """Of the shipped file."""
-    return hashlib.sha256(FILE.read_bytes()).hexdigest()
+def fingerprint(file: Path = FILE) -> str:
+    """Of a file's content. Raises DataError as `vectors`."""
+    vectors(file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @cache
-def _shipped() -> dict[str, Tensor]:
-    return load_file(FILE)
+def vectors(file: Path) -> dict[str, Tensor]:
+    """Structure -> embedding, all of one length. Raises DataError for a file that holds something else."""
+    fix = "python -m baselines.embeddings.make WEIGHTS FILE makes one"
+    try:
+        found = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise DataError("text embeddings cannot be read", where=str(file), found=str(error), fix=fix) from error
+    shapes = {tuple(vector.shape) for vector in found.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        raise DataError("text embeddings are vectors of one length", where=str(file), found=sorted(shapes) or "none", fix=fix)
+    return found

@@ -42,15 +42,18 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
     Raises DataError when the file is unreadable, belongs to another network, or does not hash to what was saved.
     """
+    load_state(module, *read_weights(path), path)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    """The tensors by name, and the hash that was saved with them. Raises DataError when the file is unreadable."""
     try:
-        state = load_file(path)
         with safe_open(path, framework="pt") as file:
-            expected = (file.metadata() or {}).get("sha256")
+            return load_file(path), (file.metadata() or {}).get("sha256")
     except (SafetensorError, OSError) as error:
         raise DataError(
             "weights cannot be read", where=path, found=error, fix="delete the folder that holds the file and run again"
         ) from error
-    load_state(module, state, expected, path)
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], sha256: str | None, path: Path) -> None:

@@ -119,7 +119,7 @@ def test_size_at_the_papers_scale():
 def test_all_structures_have_a_text_embedding():
     for name in registry.load().structures:
         assert float(text_embedding([name]).norm()) == pytest.approx(1.0, abs=1e-3)
-        assert not torch.allclose(text_embedding([name]), hashed_embedding(name))
+        assert not torch.allclose(text_embedding([name]), hashed_embedding(name, 384))
     assert FILE.stat().st_size < 300_000
 
 
@@ -132,8 +132,9 @@ def test_embeddings_know_what_is_alike():
 
 def test_a_name_that_no_text_was_made_for():
     """Three-letter pieces of ^ab$: ^ab and ab$; twice the same name is the same vector."""
-    assert torch.allclose(text_embedding(["PTV70"]), hashed_embedding("PTV70")) and hashed_embedding("ab").count_nonzero() == 2
-    assert hashed_embedding("PTV70") @ hashed_embedding("PTV63") > 0.3 > hashed_embedding("PTV70") @ hashed_embedding("Liver")
+    assert torch.allclose(text_embedding(["PTV70"]), hashed_embedding("PTV70", 384)) and hashed_embedding("ab", 384).count_nonzero() == 2
+    first, second, other = (hashed_embedding(name, 384) for name in ("PTV70", "PTV63", "Liver"))
+    assert first @ second > 0.3 > first @ other
 
 
 def test_generators_learn_at_a_rate_of_their_own():
