@@ -40,6 +40,20 @@ def test_weights_are_row_by_row():
     assert heads(features, parameters).item() == 2.0
 
 
+def test_every_image_and_class_has_its_own_parameters():
+    """As convolutions, one image and class at a time."""
+    torch.manual_seed(0)
+    features, parameters = torch.randn(2, 8, 5), torch.randn(2, 3, PARAMETERS)
+    found = heads(features, parameters)
+    for image in range(2):
+        for number in range(3):
+            own, current = parameters[image, number], features[image : image + 1]
+            for begin, rows, bias in ((0, 8, 136), (64, 8, 144), (128, 1, 152)):
+                weight = own[begin : begin + 8 * rows].view(rows, 8, 1)
+                current = F.conv1d(current.relu() if begin else current, weight, own[bias : bias + rows])
+            assert torch.allclose(found[image, number], current[0, 0], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("length", [0, 5])
 def test_every_class_has_its_own_generator(length):
     torch.manual_seed(0)

@@ -12,6 +12,8 @@ import SimpleITK as sitk
 import yaml
 from safetensors import safe_open
 
+from experiments.export import _portable
+
 
 @pytest.fixture(scope="module")
 def exported(first_run, tmp_path_factory) -> Path:
@@ -86,3 +88,10 @@ def test_refusals(first_run, exported, tmp_path):
     for overrides, words in (((f"output={exported}",), "exists already"), ((), "not set: output")):
         done = first_run.here("task=export", f"run={first_run.folder}", *overrides, f"paths.outputs={tmp_path}")
         assert done.code == 2 and words in done.err
+
+
+def test_files_of_a_method_stay_behind():
+    """Texts of the machine that trained: the networks carry them."""
+    method = {"name": "csclip", "embedding_file": "/home/me/clip.safetensors"}
+    cfg = {"data": {"datasets": {"body": {"root": "/home/me/body"}}}, "method": method}
+    assert _portable(cfg)["method"] == {"name": "csclip", "embedding_file": None} and "/home/me" not in str(_portable(cfg))
