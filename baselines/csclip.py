@@ -91,7 +91,8 @@ class CSCLIP(SigmoidMethod):
         self.backbone_name, self.backbone = backbone, backbones[backbone]
         self.embedding, self.hidden, self.pseudo_labels, self.relabelled = embedding, hidden, pseudo_labels, relabelled
         self.generator_lr, self.texts = generator_lr, Path(embedding_file) if embedding_file else FILE
-        check_patches(self.backbone, [self.first.sampling.patch_zyx, self.later.sampling.patch_zyx, self.shop.windows.patch_zyx])
+        patches = [lesson.sampling.patch_zyx for lesson in (self.first, self.together, self.later)]
+        check_patches(self.backbone, [*patches, self.shop.windows.patch_zyx])
 
     @property
     def settings_of_own(self) -> dict:

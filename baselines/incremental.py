@@ -25,7 +25,7 @@ class Incremental(UNetMethod):
     def announce(self, tasks: Sequence[Task], together: bool = False) -> None:
         """Tell the progress line what lies ahead."""
         if together:
-            self.shop.progress.plan(f"network on {len(tasks)} datasets", STEP_COST * self.first.training.steps)
+            self.shop.progress.plan(f"network on {len(tasks)} datasets", STEP_COST * self.together.training.steps)
             return
         for number, task in enumerate(tasks):
             self.shop.progress.plan(f"network on {task.dataset}", STEP_COST * (self.later if number else self.first).training.steps)

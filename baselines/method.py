@@ -58,6 +58,11 @@ class Curriculum:
         return f"network on {self.tasks[0].dataset if len(self.tasks) == 1 else f'{len(self.tasks)} datasets'}"
 
     @property
+    def lesson(self) -> str:
+        """Which of a method's lessons it is taught by: `first`, `together` or `later`."""
+        return "later" if self.before else "together" if len(self.tasks) > 1 else "first"
+
+    @property
     def evenly(self) -> dict[str, float]:
         """Weights of the datasets, each drawn as often as any other."""
         return {task.dataset: 1.0 for task in self.tasks}
@@ -77,11 +82,11 @@ class Curriculum:
 class UNetMethod:
     """Trains whole U-Nets of CL-Net's shape; what it makes of them is up to subclasses.
 
-    first: lesson of a network that begins with random weights; later: of one that goes on from another; width: features of the finest
-    decoder block (None: as many as the encoder's); validation_share: of each dataset's training cases, which nothing learns from, as in
-    CL-Net; settings: plain configuration that identifies units. Subclasses say by `objective` what a later lesson minimises, and by
-    `settings_of_own` which of their arguments change that; a first lesson is the same for all of them, and so is its unit, but for those
-    with a first lesson `of_own`.
+    first: lesson of a network that begins with random weights, on one dataset; together: the same on several at once; later: of one that
+    goes on from another; width: features of the finest decoder block (None: as many as the encoder's); validation_share: of each dataset's
+    training cases, which nothing learns from, as in CL-Net; settings: plain configuration that identifies units. Subclasses say by
+    `objective` what a later lesson minimises, and by `settings_of_own` which of their arguments change that; a first lesson is the same for
+    all of them, and so is its unit, but for those with a first lesson `of_own`.
     """
 
     balanced = False  # how rows of new classes begin, see `take_over`
@@ -90,12 +95,12 @@ class UNetMethod:
     no_classes = ClassSpace()
 
     def __init__(
-        self, *, registry: Registry, shape: NetworkShape, width: int | None, first: Lesson, later: Lesson, augmentation: Augmentation,
-        intensity: Intensity, windows: Windows, settings: Mapping, store: UnitStore, trainer: TrainerSettings, progress: RunProgress,
-        launcher: Launcher, seed: int, name: str, validation_share: float = 0.0,
+        self, *, registry: Registry, shape: NetworkShape, width: int | None, first: Lesson, together: Lesson, later: Lesson,
+        augmentation: Augmentation, intensity: Intensity, windows: Windows, settings: Mapping, store: UnitStore, trainer: TrainerSettings,
+        progress: RunProgress, launcher: Launcher, seed: int, name: str, validation_share: float = 0.0,
     ):  # fmt: skip
         self.registry, self.shape, self.width, self.name = registry, shape, width, name
-        self.first, self.later, self.launcher = first, later, launcher
+        self.first, self.together, self.later, self.launcher = first, together, later, launcher
         self.shop = Workshop(augmentation, intensity, windows, dict(settings), store, trainer, progress, seed, validation_share)
         self.updated: tuple[str, ...] = ()
 
@@ -153,7 +158,7 @@ class UNetMethod:
     def identity(self, given: Curriculum) -> dict:
         """Of the network that a curriculum makes: all that it depends on."""
         plain, before = self.shop.settings["method"], given.before
-        own = {name: plain[name] for name in ("later" if before else "first", *COMMON)}
+        own = {"later" if before else "first": plain[given.lesson], **{name: plain[name] for name in COMMON}}
         if before or self.of_own:
             own |= {"method": plain["_target_"], **self.settings_of_own}
         return self.shop.identity((), given.tasks, network=own, start=before.identity if before else None,
@@ -165,7 +170,7 @@ class UNetMethod:
         if given.before:
             teacher = self.loaded(given.before)
             self.take_over(teacher, network)
-        lesson = self.later if given.before else self.first
+        lesson: Lesson = getattr(self, given.lesson)
         targets = self.targets(given)
         seed = [self.shop.seed, number_of(given.title)]
         sampling = replace(lesson.sampling, decoders_per_step=None)  # which are targets here, of one network

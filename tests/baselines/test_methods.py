@@ -22,6 +22,7 @@ from baselines.prediction import parts_of
 from baselines.prompted import UNetBackbone
 from baselines.training import UNetTraining
 from clnet.errors import UsageError
+from tests.baselines.conftest import LESSONS
 
 ONE_NETWORK = {
     "finetune": partial(Finetune), "lwf": partial(LwF, distillation_weight=100.0),
@@ -209,6 +210,25 @@ def test_a_network_is_known_by_the_methods_own_settings(baseline, tasks, name):
     """`method.width=4` and the like reach the network past the settings of the same kind elsewhere."""
     plain, other = (baseline(Finetune, plain={name: value}) for value in (1, 2))
     assert plain.identity(plain.curriculum(tasks[:1], plain.no_classes)) != other.identity(other.curriculum(tasks[:1], other.no_classes))
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_network_is_taught_and_known_by_its_own_lesson(baseline, tasks, monkeypatch, lesson):
+    """The first dataset alone, several at once and later ones: each by the steps of its lesson, and no other lesson changes it."""
+    steps = []
+    monkeypatch.setattr("baselines.method.fit", lambda module, *_: steps.append(module.settings.steps))
+    usual, other = baseline(Finetune, "usual"), baseline(Finetune, "other", plain={lesson: "five steps"})
+    own = getattr(other, lesson)
+    setattr(other, lesson, replace(own, training=replace(own.training, epochs=1, steps_per_epoch=5)))
+    known = {}
+    for method in (usual, other):
+        alone = method.learned_by(method.curriculum(tasks[:1], method.no_classes))
+        many = method.learned_by(method.curriculum(tasks, method.no_classes))
+        after = method.learned_by(method.curriculum(tasks[1:2], alone.space, replace(alone, identity="the network before")))
+        known[method] = [alone.identity, many.identity, after.identity]
+    changed = [kind == lesson for kind in LESSONS]
+    assert [mine != theirs for mine, theirs in zip(known[usual], known[other], strict=True)] == changed
+    assert steps == [4, 4, 4] + [5 if own else 4 for own in changed]
 
 
 @pytest.mark.parametrize("name", ["windows", "intensity"])
