@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 Times = dict[str, list[float]]  # side -> seconds of each turn, all sides' turns in step
@@ -56,6 +58,18 @@ def alternate(sides: Mapping[str, Callable[[], object]], repeats: int) -> Times:
             side()
             times[name].append(time.perf_counter() - begin)
     return times
+
+
+def give_back_memory() -> None:
+    """Collect garbage, and let the C library return what it keeps, so that this process's memory is what it uses."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def process_bytes(name: str) -> int:
+    """This process's memory: `VmRSS`, what it has in RAM, or `VmHWM`, the most that it ever had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def speedup(times: Times, ours: str, rival: str) -> float:

@@ -7,8 +7,6 @@ on the host, averaged and made probabilities' labels once all windows have passe
 
 from __future__ import annotations
 
-import ctypes
-import gc
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -22,7 +20,7 @@ from monai.data.utils import compute_importance_map
 from monai.inferers import sliding_window_inference
 from torch import Tensor
 
-from benchmarks.contest import Result, alternate
+from benchmarks.contest import Result, alternate, give_back_memory, process_bytes
 from benchmarks.wholebody import Scan
 from clnet.data.intensity import Intensity
 from clnet.infer.mergedscan import MergedScan
@@ -165,21 +163,15 @@ def _growth(side: str, size: str, channels: int, threads: int) -> int:
     small, (shape, patch, _, _, _, sums_gib) = SIZES["small"], SIZES[size]
     _side(Workload(*small[:3]), side, small[-1])  # libraries come into memory when they are first used
     work = Workload(shape, patch, channels)
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    give_back_memory()
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
-    before = _status("VmRSS")
+    before = process_bytes("VmRSS")
     _side(work, side, sums_gib)
-    return _status("VmHWM") - before
+    return process_bytes("VmHWM") - before
 
 
 def _side(work: Workload, side: str, sums_gib: float) -> np.ndarray:
     return work.ours(sums_gib) if side == "ours" else getattr(work, side)()
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def _turns(windows: int) -> Iterator[int]:
