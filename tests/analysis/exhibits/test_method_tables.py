@@ -33,7 +33,7 @@ DASH = "\N{EN DASH}"
 def group_of(tmp_path) -> Callable[..., Group]:
     """A name with one run a seed: all pairs of DSC after the last step (raised by `plus` a seed), with a configuration; `external`: a
     further dataset that was never learned."""
-    def make(name="run", order="O1", universal=False, plus=(0.0,), rate=0.0, dsc=DSC, external=(), **config) -> Group:
+    def make(name="run", order="O1", universal=False, plus=(0.0,), rate=0.0, dsc=DSC, external=(), method="clnet", **config) -> Group:
         datasets = list(dict.fromkeys(dataset for dataset, _ in dsc))
         runs = []
         for seed, more in enumerate(plus):
@@ -42,7 +42,7 @@ def group_of(tmp_path) -> Callable[..., Group]:
             slots = {f"slot{index}": {"name": f"phantom_{slug}", "paper_slug": slug} for index, slug in enumerate(datasets)}
             data = {"name": "phantom", "datasets": slots}
             (folder / "config.yaml").write_text(yaml.safe_dump({"data": data} | WHOLE | config))
-            run = {"experiment": name, "order": order, "method": "clnet", "seed": seed}
+            run = {"experiment": name, "order": order, "method": method, "seed": seed}
             learned = [slug for slug in datasets if slug not in external]
             steps = [(0, "all")] if universal else [(step, f"phantom_{slug}") for step, slug in enumerate(learned)]
             rows = [run | {"step": step, "trained_on": trained, "dataset": f"phantom_{slug}", "case": str(case), "structure": structure,
@@ -95,6 +95,17 @@ def test_table_2_with_its_difference_and_what_lies_behind(group_of):
     assert by_place["TotalSegmentatorV2"][:4] == ("2", "80.0", "7.1", "2 of 2")  # 0.85 and 0.75 are the means of its cases
     assert by_place["StructSeg19"][-3:] == ("1", "0", "0") and by_place["StructSeg19"][6] == "1 of 1"
     assert any("not comparable" in note for note in table.notes)
+
+
+def test_table_2_is_of_what_learned_all_at_once_and_of_specialists(group_of):
+    at_once = {"one": "joint", "prompted": "csclip", "talents": "multitalent"}
+    groups = [group_of(name, universal=True, method=method) for name, method in at_once.items()]
+    groups += [group_of("in order", method="multitalent"), group_of("five", method="nnunet")]
+    ours = {key for key in rows_of("2", groups) if key[1].endswith("phantom")}
+    assert ours == {("one network", "one, phantom"), ("CSCLIP", "prompted, phantom"), ("MultiTalent", "talents, phantom"),
+                    ("nnU-Net E5", "five, phantom")}
+    fewer = group_of("part", universal=True, method="joint", dsc=dict(list(DSC.items())[:4]))
+    assert "one network" not in {name for name, _ in rows_of("2", [fewer])}
 
 
 def test_seeds_are_a_mean_and_its_spread_and_unpruned_runs_say_so(group_of):
