@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,6 +30,12 @@ def repository() -> Path:
 def shared() -> Path:
     """The folder of real scans beside the repository; only for tests marked `shared`."""
     return SHARED
+
+
+def pytest_configure() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored, which every process of a test would inherit."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
