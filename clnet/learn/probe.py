@@ -23,19 +23,23 @@ from clnet.types import Task
 
 RECORD = "probe.json"
 
+
 @dataclass(frozen=True)
 class ProbePlan:
-    """patches of each case, of patch_zyx voxels, centred on labelled voxels, every label as likely; ridge: weight of the penalty.
+    """patches of each case, of patch_zyx voxels, centred on labelled voxels, every label as likely; ridge: weights of the penalty to
+    choose from, for height and label each.
 
-    Half of the cases fit the map, the others are read by it.
+    Half of the cases fit the map, the others are read by it. There are about as many features as patches, so a fixed penalty that is right
+    for one encoder is none at all for another: it is chosen within the fitting half, see `ridge_chosen`.
     """
 
     patches: int
     patch_zyx: tuple[int, int, int]
-    ridge: float = 1.0
+    ridge: Sequence[float] = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 
     def __post_init__(self):
         object.__setattr__(self, "patch_zyx", tuple(int(v) for v in self.patch_zyx))
+        object.__setattr__(self, "ridge", tuple(float(v) for v in self.ridge))
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,14 @@ def probe(
     names = sorted(set(labels))
     classes = torch.tensor([[float(label == name) for name in names] for label in labels])
     mean, deviation = features.mean(0), features.std(0).clamp_min(1e-6)
-    weights = ridge_fit((features - mean) / deviation, torch.cat((heights[:, None], classes), 1), plan.ridge)
+    folds = [len(own) for _, own, _ in rows[::2]] if len(rows) > 2 else [len(labels) // 2, len(labels) - len(labels) // 2]
+    fitting = (features - mean) / deviation
+    maps = [ridge_fit(fitting, targets, ridge_chosen(fitting, targets, folds, plan.ridge)) for targets in (heights[:, None], classes)]
     features, true_heights, true_labels = read
-    answers = ridge_read((features - mean) / deviation, weights)
-    named = [names[index] for index in answers[:, 1:].argmax(1).tolist()]
+    told_heights, told_classes = (ridge_read((features - mean) / deviation, weights) for weights in maps)
+    named = [names[index] for index in told_classes.argmax(1).tolist()]
     return Probed(
-        height_mm=float((answers[:, 0] - true_heights).abs().mean()),
+        height_mm=float((told_heights[:, 0] - true_heights).abs().mean()),
         height_by_mean_mm=float((heights.mean() - true_heights).abs().mean()),
         tissue=_balanced(true_labels, named), tissue_by_chance=1 / len(names), n=len(true_labels),
     )  # fmt: skip
@@ -98,6 +104,24 @@ def ridge_fit(features: Tensor, targets: Tensor, penalty: float) -> Tensor:
     gram = rows.T @ rows
     gram.diagonal()[:-1] += penalty
     return torch.linalg.solve(gram, rows.T @ targets.double()).float()
+
+
+def ridge_chosen(features: Tensor, targets: Tensor, folds: Sequence[int], penalties: Sequence[float]) -> float:
+    """The penalty with the least squared error on rows that the map was not fitted to, each fold left out in turn; the largest of equals.
+
+    folds: numbers of rows that belong together, such as those of one case, in their order.
+    """
+    parts = torch.arange(len(features)).split(list(folds))
+
+    def error(penalty: float) -> float:
+        total = 0.0
+        for number, left_out in enumerate(parts):
+            others = torch.cat([*parts[:number], *parts[number + 1:]])
+            told = ridge_read(features[left_out], ridge_fit(features[others], targets[others], penalty))
+            total += float((told - targets[left_out]).square().sum())
+        return total
+
+    return min(sorted(penalties, reverse=True), key=error)
 
 
 def ridge_read(features: Tensor, weights: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from clnet.data.intensity import Intensity
-from clnet.learn.probe import ProbePlan, probe, ridge_fit, ridge_read
+from clnet.learn.probe import ProbePlan, probe, ridge_chosen, ridge_fit, ridge_read
 from clnet.model.encoder import Encoder
 from clnet.model.shape import NetworkShape
 
@@ -36,6 +36,16 @@ def test_ridge_by_hand():
     strong = ridge_fit(features, targets, 1e9)
     assert strong.flatten().tolist() == pytest.approx([0.0, 3.0], abs=1e-4), "the constant is not penalised"
     assert ridge_read(torch.tensor([[10.0]]), ridge_fit(features, targets, 1e-9)).item() == pytest.approx(21.0, abs=1e-3)
+
+
+def test_the_penalty_is_chosen_by_rows_that_are_left_out():
+    """Twelve features of noise for nine rows in three folds: the smallest penalty fits them exactly and says nothing of others."""
+    rng = torch.Generator().manual_seed(0)
+    noise, told = torch.randn(9, 12, generator=rng), torch.randn(9, 1, generator=rng)
+    assert ridge_chosen(noise, told, [3, 3, 3], (1e-3, 1.0, 1e6)) == 1e6
+    line = torch.arange(9.0)[:, None]
+    assert ridge_chosen(line, 2 * line + 1, [3, 3, 3], (1e-3, 1.0, 1e6)) == 1e-3
+    assert ridge_chosen(torch.zeros(4, 1), torch.ones(4, 1), [2, 2], (1.0, 5.0, 2.0)) == 5.0, "the largest of equals"
 
 
 def test_features_that_tell_are_read_and_constants_are_not(cases):
