@@ -24,7 +24,7 @@ class Incremental(UNetMethod):
 
     def announce(self, tasks: Sequence[Task], together: bool = False) -> None:
         """Tell the progress line what lies ahead."""
-        if together:
+        if together and len(tasks) > 1:
             self.shop.progress.plan(f"network on {len(tasks)} datasets", STEP_COST * self.together.training.steps)
             return
         for number, task in enumerate(tasks):

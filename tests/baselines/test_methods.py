@@ -178,6 +178,19 @@ def test_the_weights_of_datasets_are_part_of_what_a_network_is(baseline, tasks, 
     assert method.identity(given) != even
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_announced_is_what_is_trained(baseline, tasks, monkeypatch, count):
+    """Name and steps, also where all datasets at once are a single one, which the first lesson teaches."""
+    planned, trained = [], []
+    method = baseline(Joint)
+    method.together = replace(method.together, training=replace(method.together.training, epochs=1, steps_per_epoch=7))
+    monkeypatch.setattr(method.shop.progress, "plan", lambda title, steps: planned.append((title, steps)))
+    monkeypatch.setattr("baselines.method.fit", lambda module, *rest: trained.append((rest[-2], rest[-1] * module.settings.steps)))
+    method.announce(tasks[:count], together=True)
+    method.learn_together(tasks[:count])
+    assert planned == trained and len(planned) == 1
+
+
 @pytest.mark.parametrize("name", ["multitalent", "csclip"])
 def test_sigmoids_learn_all_at_once_too(baseline, tasks, name):
     method = baseline(ONE_NETWORK[name].func, **ONE_NETWORK[name].keywords)

@@ -144,3 +144,5 @@ def test_counts_on_the_real_table(repository, shared):
         cases = [spec.cases(split) for split in ("train", "test")]
         assert {name: tuple(sum(name in case.annotated for case in split) for split in cases) for name in counts} == counts
         assert [len(split) for split in cases] == [34 if slot == "s0" else 12, 29]
+    everybody = spec_of(repository, "all", shared / "real_ct" / "openkbp")
+    assert [len(everybody.cases(split)) for split in ("train", "test")] == [70, 29] and len(everybody.labels) == 7

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -58,6 +60,16 @@ def test_features_that_tell_are_read_and_constants_are_not(cases):
     blind = probe(lambda image: [torch.zeros_like(image)], cases, INTENSITY, PLAN, [0])
     assert told.tissue == 1.0 and blind.tissue == pytest.approx(blind.tissue_by_chance) == pytest.approx(1 / 3)
     assert blind.height_mm == pytest.approx(blind.height_by_mean_mm, rel=1e-4) and told.n == 120
+
+
+def test_noise_is_not_read_as_heights(cases):
+    """As many features of noise as patches: with a small penalty alone answers are far worse than the mean, with a choice they are not."""
+    def noise(image: torch.Tensor) -> list[torch.Tensor]:
+        rng = torch.Generator().manual_seed(int(1e4 * image.double().abs().sum()) % 2**31)
+        return [torch.randn(len(image), 110, *image.shape[2:], generator=rng)]
+
+    chosen, fixed = (probe(noise, cases, INTENSITY, replace(PLAN, ridge=ridge), [0]) for ridge in (PLAN.ridge, [1e-3]))
+    assert chosen.height_mm < 1.1 * chosen.height_by_mean_mm < 1.5 * chosen.height_by_mean_mm < fixed.height_mm
 
 
 def test_height_is_read_from_features_that_have_it(cases):
