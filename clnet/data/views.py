@@ -31,14 +31,28 @@ def view_of(image_hu: np.ndarray, augmentation: Augmentation, intensity: Intensi
 class AxisShrink:
     """Draws the share of its voxels that an axis keeps, for batchgeneratorsv2's low resolution: 1 / f with f uniform in the axis's range.
 
-    factors: (lowest, highest) for z, y and x.
+    height: (lowest, highest) f of z; plane: of y and x, which shrink alike. Axes are asked for in the order z, y, x.
+    Source: CL-Net A4 (simulation of low resolution: one factor for the axial plane).
     """
 
-    def __init__(self, factors: Sequence[Sequence[float]]):
-        self.factors = [(float(low), float(high)) for low, high in factors]
+    def __init__(self, height: Sequence[float], plane: Sequence[float]):
+        self.ranges = {0: (float(height[0]), float(height[1])), 1: (float(plane[0]), float(plane[1]))}
 
     def __call__(self, *_, dim: int, **__) -> float:
-        return 1.0 / np.random.uniform(*self.factors[dim])  # noqa: NPY002  (the state that batchgeneratorsv2 draws from)
+        if dim in self.ranges:
+            self.factor = np.random.uniform(*self.ranges[dim])  # noqa: NPY002  (the state that batchgeneratorsv2 draws from)
+        return 1.0 / self.factor
+
+
+class Clip(ImageOnlyTransform):
+    """Cuts intensities off at both ends of a range, (lowest, highest)."""
+
+    def __init__(self, limits: Sequence[float]):
+        super().__init__()
+        self.limits = (float(limits[0]), float(limits[1]))
+
+    def _apply_to_image(self, img: Tensor, **params) -> Tensor:
+        return img.clamp(*self.limits)
 
 
 class ResizedCrop(ImageOnlyTransform):

@@ -10,6 +10,7 @@ from clnet.errors import UsageError
 from clnet.learn.archive import Archive, LearnedDecoder, LearnedEncoder
 from clnet.learn.fit import fit
 from clnet.learn.general import Built
+from clnet.learn.joint import JOINT, joint_target
 from clnet.learn.momentum_queue import FeatureQueue, QueuePlan, Rehearsal, fill
 from clnet.learn.partners import Partners, learned_in, partner_cost
 from clnet.learn.plan import Lesson
@@ -34,8 +35,8 @@ class Supervised:
 
     The partners are a decoder for each anatomy, or with `lesson.joint` one decoder of all labels. groups: body groups of the decoders
     whose labels are learned (None: all of them). average: decay of the encoder's exponential moving average, which is then what comes
-    out. hand_over: the partners of a single dataset stay, as the start of its decoders. queue: holds the encoder to the features that it
-    gave to earlier datasets.
+    out. hand_over: the partners of a single dataset stay, as the start of its decoders. undivided: the partner is a decoder of all labels,
+    and stays one. queue: holds the encoder to the features that it gave to earlier datasets.
     Source: CL-Net 4.2, A4 (training from random weights; fine-tuning dataset by dataset with a paired decoder that is initialised anew, and
     averaged), A5 (label sets).
     """
@@ -44,6 +45,7 @@ class Supervised:
     groups: tuple[str, ...] | None = None
     average: float | None = None
     hand_over: bool = False
+    undivided: bool = False
     queue: QueuePlan | None = None
 
     @property
@@ -56,7 +58,7 @@ class Supervised:
         for task in tasks:
             cost = partner_cost(self.lesson, self._targets(decoders, task)) * self.lesson.training.steps
             shop.progress.plan(_title(task), cost)
-        if self.queue is not None:
+        if self.queue is not None and len(tasks) > 1:
             shop.progress.say(f"momentum queue: {self.queue.memory(archive.shape, archive.image_channels)}")
 
     def build(
@@ -69,7 +71,7 @@ class Supervised:
             encoder, learned = self._learned(shop, archive, task, self._targets(decoders, task), encoder, settings, queue)
             archive.add(encoder)
             if self.queue is not None and number < len(tasks):
-                queue = self._queued(shop, archive, task, encoder, queue, self.queue.size // len(tasks))
+                queue = self._queued(shop, archive, task, encoder, queue, self.queue.size // (len(tasks) - 1))
         return Built(encoder, learned if self.hand_over and len(tasks) == 1 else {})
 
     def _targets(self, decoders: Iterable[Decoder], task: Task) -> dict[str, Variants]:
@@ -79,6 +81,8 @@ class Supervised:
         if not targets:
             raise UsageError("the encoder has nothing to learn here", where=task.dataset, fix="other encoder.datasets, or encoder=scratch",
                              expected=f"labels of {', '.join(self.groups or ())}")  # fmt: skip
+        if self.undivided:
+            return {JOINT: Variants({JOINT: joint_target([label for own in targets.values() for label in own.labels], task.cases)})}
         return targets
 
     def _learned(
@@ -86,6 +90,8 @@ class Supervised:
         queue: Path | None,
     ) -> tuple[LearnedEncoder, dict[str, LearnedDecoder]]:  # fmt: skip
         name = _title(task)
+        if queue is None and isinstance(settings, Mapping):  # the first of several datasets is learned alike with any queue, or none
+            settings = {**settings, "queue": None}
         identity = shop.identity((), [task], stage=settings, decoders=[(t.decoder.name, t.labels) for t in targets.values()],
                                  start=start.identity if start else None, queue=queue.name if queue else None)  # fmt: skip
 
@@ -106,7 +112,8 @@ class Supervised:
                 save_weights(averaged.module if averaged is not None else encoder, folder / "encoder.safetensors")
                 if averaged is not None:
                     save_weights(encoder, folder / TRAINED_FILE)
-                own.save(folder)
+                if self.hand_over:
+                    own.save(folder)
 
         folder = shop.built("encoder", identity, build, name)
         trained = folder / TRAINED_FILE if self.average is not None else None

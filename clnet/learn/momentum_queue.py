@@ -30,8 +30,9 @@ class QueuePlan:
     """size: entries at most. half: stored in half precision. pool: edge in voxels of the cells over which features are averaged before
     they are stored (1: as they are). weight: of the loss; batch_size: entries that a step is held to. patch_zyx: of an entry.
 
-    How the queue moves is ours, since the paper does not say (NOTES.md 15): after each dataset its equal share of entries, patches of
-    its training scans without augmentation and the features that the encoder now gives them, enter; so it is never over-full.
+    How the queue moves is ours, since the paper does not say (NOTES.md 15): after each dataset but the last an equal share of the
+    entries enters, patches of its training scans without augmentation and the features that the encoder now gives them; so it is full when
+    the last dataset is learned, and nothing ever leaves it.
     Source: CL-Net 4.2, A4 (1,024 entries, off the GPU), Table S8 (128, 1,024, 4,096).
     """
 

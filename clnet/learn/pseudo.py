@@ -13,9 +13,10 @@ from clnet.errors import UsageError
 from clnet.learn.archive import Archive, LearnedDecoder, LearnedEncoder
 from clnet.learn.encoder import Supervised
 from clnet.learn.general import Built
+from clnet.learn.joint import JOINT
 from clnet.learn.predictor import parts_of, predictor_of
 from clnet.learn.workshop import Workshop
-from clnet.types import Decoder, Label, Task
+from clnet.types import Decoder, Label, Part, Task
 from clnet.units import rank
 
 MANIFEST = "manifest.json"
@@ -56,7 +57,7 @@ class PseudoLabelled:
             for decoder in models[task.dataset].values():
                 archive.add(decoder)
         folders = [self._completed(shop, archive, task, tasks, models) for task in tasks]
-        places = [folder / case.case for folder, task in zip(folders, tasks, strict=True) for case in shop.cases([task])[0]]
+        places = [folder / case.case for folder, task in zip(folders, tasks, strict=True) for case in _labelled(shop, task)]
         cases = [PreparedCase.open(place) for place in places]
         everywhere = frozenset.intersection(*(case.annotated for case in cases))
         labels = [label for label in _once(label for task in tasks for label in task.labels) if label.name in everywhere]
@@ -70,14 +71,14 @@ class PseudoLabelled:
         """One dataset's training cases with the labels that the other datasets' models find, and a manifest of who found what."""
         others = [other for other in tasks if other is not task]
         wanted = {other.dataset: missing_labels(task, other) for other in others}
-        identity = shop.identity(("windows",), [task], models=[[o.dataset, sorted(d.identity for d in models[o.dataset].values())]
-                                                              for o in others])  # fmt: skip
+        identity = shop.identity(("windows",), [task], precision=shop.trainer.prediction_precision,
+                                 models=[[o.dataset, sorted(d.identity for d in models[o.dataset].values())] for o in others])  # fmt: skip
 
         def build(folder: Path) -> None:
             if rank() > 0:
                 return
             sources = {}
-            for case in shop.cases([task])[0]:
+            for case in _labelled(shop, task):
                 found: dict[str, Found] = {}
                 for other in others:
                     for name, each in _found(shop, archive, case, models[other.dataset], wanted[other.dataset], other.dataset).items():
@@ -87,6 +88,11 @@ class PseudoLabelled:
             write_json(folder / MANIFEST, sources)
 
         return shop.built("completed", identity, build, f"pseudo-labels for {task.dataset}", collective=False)
+
+
+def _labelled(shop: Workshop, task: Task) -> list[PreparedCase]:
+    """Training cases that another dataset's models complete: one whose own labels are hidden would lack them in the end."""
+    return [case for case in shop.cases([task])[0] if case.annotated]
 
 
 def missing_labels(task: Task, other: Task) -> tuple[Label, ...]:
@@ -99,15 +105,21 @@ def _found(
     shop: Workshop, archive: Archive, case: PreparedCase, model: Mapping[str, LearnedDecoder], labels: Sequence[Label], source: str
 ) -> dict[str, Found]:  # fmt: skip
     """The labels as a model predicts them on the prepared grid."""
-    structures = {structure for label in labels for structure in label.structures}
-    parts = [part for part in parts_of(shop, model) if structures & {s for label in part.labels for s in label.structures}]
+    asked = {part.name: _asked(part, labels) for part in parts_of(shop, model)}
+    parts = [part for part in parts_of(shop, model) if asked[part.name]]
     found = {}
     for part, label_map, confidence in predictor_of(shop, archive, model, parts)(OnPreparedGrid(case)):
-        own = {s for label in part.labels for s in label.structures}
-        for label in (label for label in labels if set(label.structures) <= own):
-            mask = part.mask(label_map, label.structures)
+        for label, structures in asked[part.name]:
+            mask = part.mask(label_map, structures)
             found[label.name] = Found(mask, float(confidence[mask].mean()) / 255 if mask.any() else 0.0, source)
     return found
+
+
+def _asked(part: Part, labels: Sequence[Label]) -> list[tuple[Label, tuple[str, ...]]]:
+    """The labels that a part can find, each with what the part calls its structures: in an undivided decoder a label is a structure."""
+    own = {structure for label in part.labels for structure in label.structures}
+    called = [(label, (label.name,) if part.name == JOINT else label.structures) for label in labels]
+    return [(label, structures) for label, structures in called if set(structures) <= own]
 
 
 class OnPreparedGrid:

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from clnet.data.augment import Augmentation
 from clnet.data.intensity import Intensity
-from clnet.data.views import AxisShrink, ResizedCrop, view_of
+from clnet.data.views import AxisShrink, Clip, ResizedCrop, view_of
 
 PLAIN = Intensity([{"center_hu": 0.0, "scale_hu": 1.0}])
 
@@ -39,7 +39,7 @@ def test_proposed_ranges_are_the_papers(repository):
     assert np.rad2deg(spatial["rotation"]) == pytest.approx([-45, 45], abs=0.01)
     assert noise["noise_variance"] == [0, 0.1] and (blur["blur_sigma"], blur["probability"]) == ([0.5, 1.5], 0.5)
     assert factor["multiplier_range"] == [0.65, 1.5]
-    assert low["scale"]["factors"] == [[2, 4], [1, 2], [1, 2]] and low["probability"] == 0.5
+    assert (low["scale"]["height"], low["scale"]["plane"], low["probability"]) == ([2, 4], [1, 2], 0.5)
     assert [mirror["allowed_axes"] for mirror in of_kind(view, "MirrorTransform")] == [[1, 2]], "never head to foot"
     assert not of_kind(view, "ResizedCrop"), "no large crop"
     assert [mirror["allowed_axes"] for mirror in of_kind(configured(repository, "default"), "MirrorTransform")] == [[0, 1, 2]]
@@ -86,9 +86,17 @@ def test_crop_is_stretched_to_the_whole():
         assert made.shape == image.shape and float(made.min()) >= float(image[(0, *box)].min())
 
 
-def test_axes_shrink_by_their_own_ranges():
+def test_plane_and_height_shrink_by_their_own_ranges():
     np.random.seed(0)  # noqa: NPY002  (the state that batchgeneratorsv2 draws from)
-    shrink = AxisShrink([[2, 4], [1, 2], [1, 1]])
+    shrink = AxisShrink(height=[2, 4], plane=[1, 2])
     drawn = np.array([[shrink(None, dim=axis) for axis in range(3)] for _ in range(200)])
     assert 0.25 <= drawn[:, 0].min() < 0.27 and 0.45 < drawn[:, 0].max() <= 0.5
-    assert 0.5 <= drawn[:, 1].min() < 0.52 and 0.95 < drawn[:, 1].max() <= 1 and (drawn[:, 2] == 1).all()
+    assert 0.5 <= drawn[:, 1].min() < 0.52 and 0.95 < drawn[:, 1].max() <= 1 and (drawn[:, 2] == drawn[:, 1]).all()
+
+
+def test_intensities_are_clipped_before_resolution_is_lowered(repository):
+    view = configured(repository, "proposed")
+    kinds = [entry["transform"]["_target_"].rpartition(".")[2] for entry in view["transforms"]]
+    assert kinds.index("MultiplicativeBrightnessTransform") < kinds.index("Clip") < kinds.index("SimulateLowResolutionTransform")
+    assert of_kind(view, "Clip")[0]["limits"] == [-1, 1]
+    assert Clip([-1, 1])(image=torch.tensor([[[[-3.0, 0.5, 1.25]]]]))["image"].flatten().tolist() == [-1.0, 0.5, 1.0]

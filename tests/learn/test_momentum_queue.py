@@ -132,10 +132,10 @@ def test_later_datasets_are_held_to_earlier_ones(method, tasks, tiny):
 
     own = learned("held", strong)
     identities = [json.loads(path.read_text())["identity"] for path in own.shop.store.root.glob("queue/*/unit.json")]
-    assert sorted(identity["entries"] for identity in identities) == [2, 2], "an equal share of each dataset but the last"
+    assert sorted(identity["entries"] for identity in identities) == [3, 3], "an equal share of each dataset but the last"
     [last] = [path.parent for path in own.shop.store.root.glob("queue/*/unit.json") if json.loads(path.read_text())["identity"]["before"]]
     queue = FeatureQueue.load(last / "queue.safetensors", strong)
-    assert len(queue) == 4
+    assert len(queue) == strong.size
     free = learned("free", None)
     drift = {name: Rehearsal(queue, 0).loss(each.archive.encoder(each.encoder.identity), 0).item() for name, each in
              {"held": own, "free": free}.items()}  # fmt: skip

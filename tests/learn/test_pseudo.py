@@ -10,6 +10,7 @@ import pytest
 
 from clnet.data.completed import Found
 from clnet.data.prepare import Recipe, prepare_dataset
+from clnet.data.store import PreparedCase
 from clnet.errors import UsageError
 from clnet.learn import pseudo
 from clnet.learn.encoder import Supervised
@@ -34,8 +35,8 @@ def test_a_single_dataset_lacks_nothing(method, tasks, stage):
 @pytest.fixture
 def stage(tiny) -> PseudoLabelled:
     training = replace(tiny.module(tiny.sgd()).settings, warm_up_epochs=0, epochs=1)
-    lesson = Lesson(replace(tiny.SAMPLING, decoders_per_step=None), training, joint=True)
-    return PseudoLabelled(Supervised(lesson, hand_over=True), Supervised(lesson))
+    lesson = Lesson(replace(tiny.SAMPLING, decoders_per_step=None), training)
+    return PseudoLabelled(Supervised(lesson, hand_over=True, undivided=True), Supervised(replace(lesson, joint=True)))
 
 
 @pytest.fixture
@@ -74,16 +75,32 @@ def test_every_case_has_every_label_in_the_end(method, tasks, patients, stage, m
     assert who == {"Liver": {"annotation", "d0"}, "Spleen": {"annotation", "d1"}, "Stomach": {"annotation", "d1"}}
     units = [json.loads(path.read_text())["identity"] for path in own.shop.store.root.glob("encoder/*/unit.json")]
     assert len(units) == 3 and own.encoder.file.is_file(), "two models and the student"
-    assert sum(len(unit["decoders"]) for unit in units) == 1 + 2 + 3
+    assert sorted(len(unit["decoders"]) for unit in units) == [1, 1, 3], "a model has one decoder of all its labels"
 
 
-def test_models_answer_on_the_prepared_grid(method, tasks, patients, stage):
-    own = method(encoder=EncoderPlan({"s": stage.labeller}))
-    own.sources = tuple(patients[:1])
-    built = own.encoder_plan.build(own.shop, own.archive, own.registry.decoders.values(), patients[:1])
+def test_scans_whose_labels_are_hidden_are_left_out(method, tasks, patients, stage, monkeypatch):
+    monkeypatch.setattr(pseudo, "_found", lambda shop, archive, case, model, labels, source: {
+        label.name: Found(np.ones(case.shape_zyx, bool), 0.5, source) for label in labels})  # fmt: skip
+    hidden = [replace(task, cases=(PreparedCase(task.cases[0].folder, {**task.cases[0].record, "annotated": []}), *task.cases[1:]))
+              for task in patients]  # fmt: skip
+    own = method(encoder=EncoderPlan({"p": stage}))
+    own.shop.settings["encoder"] = {"stages": {"p": {"labeller": "a", "student": "b"}}}
+    own.sources = tuple(hidden)
+    own.learn(tasks[0])
+    manifests = [json.loads(path.read_text()) for path in own.shop.store.root.glob("completed/*/manifest.json")]
+    kept = {case for manifest in manifests for case in manifest}
+    assert kept and not kept & {task.cases[0].case for task in patients}
+
+
+@pytest.mark.parametrize("undivided", [True, False])
+def test_models_answer_on_the_prepared_grid(method, tasks, patients, stage, undivided):
+    own = method(encoder=EncoderPlan({"s": replace(stage.labeller, undivided=undivided)}))
+    own.sources = tuple(patients[1:])
+    built = own.encoder_plan.build(own.shop, own.archive, own.registry.decoders.values(), patients[1:])
     for decoder in built.decoders.values():
         own.archive.add(decoder)
-    case = patients[1].cases[0]
-    found = pseudo._found(own.shop, own.archive, case, built.decoders, patients[0].labels, "d0")
-    assert set(found) == {"Liver"} and found["Liver"].mask.shape == case.shape_zyx and 0 <= found["Liver"].confidence <= 1
+    assert len(built.decoders) == (1 if undivided else 2)
+    case = patients[0].cases[0]
+    found = pseudo._found(own.shop, own.archive, case, built.decoders, patients[1].labels[:1], "d1")
+    assert set(found) == {"Spleen"} and found["Spleen"].mask.shape == case.shape_zyx and 0 <= found["Spleen"].confidence <= 1
     assert OnPreparedGrid(case).geometry.shape_zyx == case.shape_zyx != case.geometry.shape_zyx
