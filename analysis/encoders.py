@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -19,6 +19,8 @@ from analysis.spread import SEEDS, mean_and_std, mean_text
 TABLES = {"whole_body": ("S8", "TotalSegmentatorV2"), "abdomen": ("S9", "FLARE22")}  # order -> table of the paper, its dataset
 OURS = (("dsc", "DSC", 3), ("asd_mm", "ASD (mm)", 2), ("sum_t", "sum T' (%)", 1), ("height_mm", "height (mm)", 0),
         ("tissue", "labels (%)", 0))  # fmt: skip
+SOURCES = {"TotalSegmentator": {"TotalSegmentatorV2"}, "StructSeg19": {"StructSeg19"},
+           "U4": (FOUR := {"StructSeg19", "SegTHOR", "FLARE22", "KiTS21"}), "U5": FOUR | {"TotalSegmentatorV2"}}  # CL-Net A5
 THEIRS = (("paper_dsc", "paper DSC", 3), ("paper_asd_mm", "ASD", 2), ("paper_sum_t", "sum T'", 1))
 
 
@@ -56,9 +58,22 @@ def measures(run: Run) -> dict[str, object]:
     total = final_mean(run.scores)
     share = sizes(run).get("nominal_share_sum", float("nan"))
     return {
-        "paper": (run.config.get("encoder") or {}).get("paper"), "dsc": total["dsc"], "asd_mm": total["asd_mm"], "sum_t": 100 * share,
+        "paper": named_row(run.config), "dsc": total["dsc"], "asd_mm": total["asd_mm"], "sum_t": 100 * share,
         "height_mm": probe.get("height_mm", float("nan")), "tissue": 100 * probe.get("tissue", float("nan")),
     }  # fmt: skip
+
+
+def named_row(config: Mapping) -> str | None:
+    """The row of the paper's tables that a run's encoder says it is; None where it learned from other datasets or views than the row's."""
+    told = (config.get("encoder") or {}).get("paper")
+    if not told:
+        return None
+    data, _, _, views = told.split(" | ")
+    slots = config["encoder"].get("datasets") or config["order"]["steps"][:1]
+    views_of = [stage["view"] for stage in config["encoder"]["stages"].values() if stage.get("view")]
+    crops = any(step["transform"]["_target_"].endswith("ResizedCrop") for view in views_of for step in view["transforms"])
+    known = {config["data"]["datasets"][slot]["paper_slug"] for slot in slots}
+    return told if known == SOURCES[data] and views in ("—", "Default" if crops else "Proposed") else None
 
 
 def paper_row(order: str, row: str) -> dict[str, float]:

@@ -118,8 +118,11 @@ def validation_set(spec: DatasetSpec, task: Task, share: float) -> TestSet:
 def training_task(step: int, spec: DatasetSpec, prepare: Preparation, labelled: float | None) -> Task:
     """A dataset's training cases as a task; labelled: only so many of them keep their labels, as a share below 1 or a number, None: all.
 
-    Those that keep them show as many labels as possible (`covering`); the others are scans alone.
+    Those that keep them show as many labels as possible (`covering`); the others are scans alone. Raises UsageError for none.
     """
+    if labelled is not None and not labelled > 0:
+        raise UsageError("no case would keep its labels", where="labelled_cases", found=labelled,
+                         expected="a share between 0 and 1, a number of cases, or null")  # fmt: skip
     cases, identity = prepare(spec, "train")
     if labelled is None:
         return Task(step, spec.name, spec.labels, cases, identity)

@@ -286,6 +286,7 @@ def _check(
         raise UsageError("updates prune the average of a decoder", where="pruning.update_step_percent", fix="ema=default")
     if supporting is not None and supporting.as_masks and encoder_tuning is not None:
         raise UsageError("decoders that read masks have tuned encoders of their own", where="supporting=masks", fix="tuning=none")
-    if encoder is not None and encoder.joint_start and decoder.width(1) != decoder.width(100):
+    joint = (encoder is not None and encoder.joint_start) or (decoder.start is not None and decoder.start.joint)
+    if joint and decoder.width(1) != decoder.width(100):
         raise UsageError("decoders of a joint start are all alike", where="decoder.width",
                          fix="decoder=default, or scale.joint_start=false")  # fmt: skip

@@ -16,6 +16,7 @@ from clnet.atomic import write_json
 from clnet.data.intensity import Intensity
 from clnet.data.sampler import read_patch, start_around
 from clnet.data.store import PreparedCase
+from clnet.errors import UsageError
 from clnet.learn.archive import Archive, LearnedEncoder
 from clnet.learn.workshop import Workshop
 from clnet.model.block import with_fast_layout
@@ -56,12 +57,19 @@ class Probed:
 
 
 def probed(shop: Workshop, archive: Archive, encoder: LearnedEncoder, task: Task, plan: ProbePlan) -> Probed:
-    """The probe of a learned encoder on a dataset's training cases, as a unit; no test case is looked at."""
+    """The probe of a learned encoder on a dataset's training cases that have labels, as a unit; no test case is looked at.
+
+    Raises UsageError for fewer than two.
+    """
+    cases = [case for case in task.cases if case.annotated]
+    if len(cases) < 2:
+        raise UsageError("a probe needs two cases with labels: one half fits the map, the other one is read by it", where=task.dataset,
+                         found=len(cases), fix="probe=none, or more labelled_cases")  # fmt: skip
     identity = shop.identity((), [task], probe=plan, encoder=encoder.identity)
 
     def build(folder: Path) -> None:
         network = with_fast_layout(archive.encoder(encoder.identity), shop.device).eval()
-        write_json(folder / RECORD, asdict(probe(network, task.cases, shop.intensity, plan, [shop.seed], shop.device)))
+        write_json(folder / RECORD, asdict(probe(network, cases, shop.intensity, plan, [shop.seed], shop.device)))
 
     folder = shop.built("probe", identity, build, f"probe on {task.dataset}", collective=False)
     return Probed(**json.loads((folder / RECORD).read_text()))
@@ -100,10 +108,7 @@ def ridge_fit(features: Tensor, targets: Tensor, penalty: float) -> Tensor:
 
     features: (row, feature); targets: (row, target). Returns (feature + 1, target), the constant last.
     """
-    rows = F.pad(features.double(), (0, 1), value=1.0)
-    gram = rows.T @ rows
-    gram.diagonal()[:-1] += penalty
-    return torch.linalg.solve(gram, rows.T @ targets.double()).float()
+    return _solved(*_products(features, targets), penalty)
 
 
 def ridge_chosen(features: Tensor, targets: Tensor, folds: Sequence[int], penalties: Sequence[float]) -> float:
@@ -111,17 +116,30 @@ def ridge_chosen(features: Tensor, targets: Tensor, folds: Sequence[int], penalt
 
     folds: numbers of rows that belong together, such as those of one case, in their order.
     """
-    parts = torch.arange(len(features)).split(list(folds))
+    parts = list(zip(features.split(list(folds)), targets.split(list(folds)), strict=True))
+    own = [_products(*part) for part in parts]
+    whole = [sum(products) for products in zip(*own, strict=True)]
 
     def error(penalty: float) -> float:
         total = 0.0
-        for number, left_out in enumerate(parts):
-            others = torch.cat([*parts[:number], *parts[number + 1:]])
-            told = ridge_read(features[left_out], ridge_fit(features[others], targets[others], penalty))
-            total += float((told - targets[left_out]).square().sum())
+        for (left_out, answers), products in zip(parts, own, strict=True):
+            weights = _solved(*(a - b for a, b in zip(whole, products, strict=True)), penalty)
+            total += float((ridge_read(left_out, weights) - answers).square().sum())
         return total
 
     return min(sorted(penalties, reverse=True), key=error)
+
+
+def _products(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Features, a constant beside them, times themselves and times the targets."""
+    rows = F.pad(features.double(), (0, 1), value=1.0)
+    return rows.T @ rows, rows.T @ targets.double()
+
+
+def _solved(gram: Tensor, answers: Tensor, penalty: float) -> Tensor:
+    gram = gram.clone()
+    gram.diagonal()[:-1] += penalty
+    return torch.linalg.solve(gram, answers).float()
 
 
 def ridge_read(features: Tensor, weights: Tensor) -> Tensor:

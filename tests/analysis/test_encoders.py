@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from analysis import compare
-from analysis.encoders import encoder_table, paper_row
+from analysis.encoders import encoder_table, named_row, paper_row
 from analysis.groups import read_groups
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "encoder"
@@ -32,13 +34,32 @@ def test_papers_numbers_by_hand():
     assert paper_row("abdomen", "TotalSegmentator | SimSiam | — | Default") == {} == paper_row("O1", ROWS["ema"])
 
 
+def config_of(name: str, *more: str) -> dict:
+    """What a run with an encoder has in its config.yaml."""
+    with initialize_config_dir(str(CONF.parent), version_base="1.3"):
+        return OmegaConf.to_container(compose("config", ["experiment=table_s8", f"encoder={name}", *more]), resolve=True)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_an_encoder_made_as_the_row_says_is_the_row(name):
+    assert named_row(config_of(name)) == ROWS[name]
+
+
+@pytest.mark.parametrize(("name", "more"), [
+    ("simsiam_full", "view=default"), ("scratch_full", "order=abdomen"), ("ema", "encoder.datasets=[abdomen,lesion]"),
+    ("scratch_head", "encoder.datasets=[whole_body]"),
+])  # fmt: skip
+def test_other_views_and_datasets_are_no_row_of_the_papers(name, more):
+    assert named_row(config_of(name, more)) is None
+
+
 @pytest.fixture
 def folders(run_with, scores_of) -> list[Path]:
     """Two seeds of one encoder, which is a row of the paper, and a run that is none and was not probed."""
     made = []
     for seed in (0, 1):
         folder = run_with(scores_of(seed=seed).assign(order="whole_body", seed=seed), name=f"ema__seed-{seed}")
-        (folder / "config.yaml").write_text(yaml.safe_dump({"encoder": {"paper": ROWS["ema"]}}))
+        (folder / "config.yaml").write_text(yaml.safe_dump(config_of("ema")))
         (folder / "probe.json").write_text(json.dumps({"height_mm": 40.0 + 20 * seed, "tissue": 0.5}))
         made.append(folder)
     return [*made, run_with(scores_of(), name="plain")]

@@ -66,6 +66,27 @@ def test_dataset_composes_and_has_a_description(name, tmp_path):
     described((CONF / "dataset" / f"{name}.yaml").read_text())
 
 
+FOUR = ["head_neck", "chest", "abdomen", "lesion"]  # CL-Net A5: StructSeg19, SegTHOR, FLARE22, KiTS21
+
+
+@pytest.mark.parametrize(("encoder", "datasets", "supervised"), [
+    ("sequential", FOUR, {"average": None, "queue": None}), ("ema", FOUR, {"average": 0.999, "queue": None}),
+    ("momentum_queue_128", FOUR, {"queue": 128}), ("momentum_queue", FOUR, {"queue": 1024}), ("momentum_queue_4096", FOUR, {"queue": 4096}),
+    ("momentum_queue_u5", ["whole_body", *FOUR], {"queue": 1024}), ("simsiam_full", None, {"groups": None}),
+    ("simsiam_bones", None, {"groups": ["Bone"]}),
+])  # fmt: skip
+def test_encoders_have_the_papers_settings(encoder, datasets, supervised):
+    """CL-Net A4, A5: 1e-4 for the encoder, 1e-3 for its paired decoder, 1,000 epochs of 256; before, 5,000 epochs of SimSiam at 1e-3."""
+    cfg = composed("scale=paper", f"encoder={encoder}")["encoder"]
+    blind, labels = cfg["stages"]["without_labels"]["training"], cfg["stages"]["supervised"]
+    assert (blind["lr"], blind["epochs"], blind["steps_per_epoch"], blind["cosine"]) == (1e-3, 5000, 256, True)
+    paired = labels["training"]
+    assert (paired["lr"], paired["encoder_lr_share"], paired["epochs"], paired["steps_per_epoch"]) == (1e-3, 0.1, 1000, 256)
+    assert labels["joint"] and cfg["datasets"] == datasets and labels["sampling"]["batch_size"] == 2
+    told = {"average": labels["average"], "queue": labels["queue"] and labels["queue"]["size"], "groups": labels["groups"]}
+    assert supervised.items() <= told.items()
+
+
 def described(text: str) -> None:
     first = next(line for line in text.splitlines() if not line.startswith("# @"))
     assert first.startswith("# ") and len(first) > 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clnet.data.prepare import Recipe, prepare_dataset
+from clnet.errors import UsageError
 from clnet.learn.validate import held_out
 from experiments.pipeline import training_task
 
@@ -27,6 +28,12 @@ def test_so_many_keep_their_labels(spec_and_prepare, labelled, kept):
     assert [case.annotated for case in again.cases] == [case.annotated for case in task.cases]
     few = {case.case for case in task.cases if case.annotated}
     assert kept > 4 or few <= {case.case for case in more.cases if case.annotated}, "more labels are those and others"
+
+
+def test_none_is_refused(spec_and_prepare):
+    with pytest.raises(UsageError, match="no case") as error:
+        training_task(0, *spec_and_prepare, 0)
+    assert error.value.where == "labelled_cases"
 
 
 def test_cases_without_labels_do_not_validate(spec_and_prepare):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from clnet.data.augment import Augmentation
 from clnet.errors import UsageError
@@ -55,6 +56,15 @@ def test_stages_go_on_from_each_other_and_are_shared(method, tasks, blind, lesso
     assert units == {None, alone.encoder.identity}, "one unit without labels, which both plans use, and one that starts from it"
 
 
+def test_every_training_begins_with_what_the_one_before_left(method, tasks, blind, lesson):
+    """Trainings that change nothing hand on what they were given."""
+    still = replace(lesson, training=replace(lesson.training, lr=0.0))
+    first = encoder_of(method(encoder=EncoderPlan({"blind": blind})), tasks, tasks[:2])
+    for stage in (Supervised(still), Supervised(still, average=0.9)):
+        then = method(encoder=EncoderPlan({"blind": blind, "supervised": stage}))
+        assert weights_sha256(encoder_of(then, tasks, tasks[:2])) == weights_sha256(first)
+
+
 def test_only_partners_of_the_first_dataset_are_handed_over(method, tasks, lesson):
     given = {
         "handed": (EncoderPlan({"s": Supervised(lesson, hand_over=True)}), []),
@@ -91,7 +101,26 @@ def test_slow_encoder_and_its_average(method, tasks, lesson):
     assert own.encoder.trained == folder / "trained.safetensors"
     trained = own.archive.new_encoder()
     load_weights(trained, own.encoder.trained)
-    assert moved(fresh, averaged) < moved(fresh, trained), "the second dataset goes on from the trained weights, not from the average"
+    assert moved(fresh, averaged) < moved(fresh, trained)
+
+
+def test_trained_weights_and_their_average_both_go_on(method, tasks, lesson):
+    """A second dataset that changes no weight leaves what was trained, and the average comes nearer to it, step by step."""
+    stage = Supervised(lesson, average=0.9)
+    one = method("one", encoder=EncoderPlan({"s": stage}))
+    shop, archive = one.shop, one.archive
+    first = stage._learned(shop, archive, tasks[0], stage._targets(one.registry.decoders.values(), tasks[0]), None, {}, None)[0]
+    archive.add(first)
+    still = Supervised(replace(lesson, training=replace(lesson.training, lr=0.0)), average=0.9)
+    second = still._learned(shop, archive, tasks[1], still._targets(one.registry.decoders.values(), tasks[1]), first, {}, None)[0]
+    archive.add(second)
+    before, after = (load_file(learned.trained) for learned in (first, second))
+    assert all(torch.equal(before[name], after[name]) for name in before), "not from the average"
+    share = 0.9 ** lesson.training.steps
+    averages = [load_file(learned.file) for learned in (first, second)]
+    for name, trained in before.items():
+        assert torch.allclose(averages[1][name], share * averages[0][name] + (1 - share) * trained, atol=1e-6), "not begun anew"
+    assert any(not torch.allclose(averages[0][name], before[name], atol=1e-5) for name in before)
 
 
 def test_label_sets(method, tasks, lesson):
@@ -144,4 +173,8 @@ def test_probe_builds_the_encoder_once_and_leaves_learning_as_it_is(method, task
     assert own.encoder is None and found.n == 3 and 0 <= found.tissue <= 1
     built = {path.parent: path.stat().st_mtime_ns for path in own.shop.store.root.glob("*/*/unit.json")}
     own.learn(tasks[0])
+    hidden = [replace(case, annotated=frozenset()) for case in tasks[0].cases[1:]]
+    with pytest.raises(UsageError, match="two cases with labels") as error:
+        own.probe(replace(tasks[0], cases=(tasks[0].cases[0], *hidden)), plan)
+    assert error.value.where == "first" and "probe=none" in error.value.fix
     assert own.probe(tasks[0], plan) == found and all(path.joinpath("unit.json").stat().st_mtime_ns == when for path, when in built.items())
