@@ -90,7 +90,7 @@ class Supervised:
         queue: Path | None,
     ) -> tuple[LearnedEncoder, dict[str, LearnedDecoder]]:  # fmt: skip
         name = _title(task)
-        if queue is None and isinstance(settings, Mapping) and settings.get("queue"):  # the first of several datasets: alike with any, or none
+        if queue is None and self.queue is not None and isinstance(settings, Mapping):  # the first dataset is learned alike with any queue
             settings = {**settings, "queue": None}
         identity = shop.identity((), [task], stage=settings, decoders=[(t.decoder.name, t.labels) for t in targets.values()],
                                  start=start.identity if start else None, queue=queue.name if queue else None)  # fmt: skip
