@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -10,6 +9,7 @@ import pandas as pd
 from analysis.aggregate import final_mean
 from analysis.groups import Group
 from analysis.load import Run
+from analysis.measures import probed
 from analysis.paper import LABEL, caveat
 from analysis.pruning import sizes
 from analysis.published import results
@@ -54,7 +54,7 @@ def encoder_table(groups: Sequence[Group]) -> Table | None:
 
 def measures(run: Run) -> dict[str, object]:
     """Of one run: the paper's row that its encoder is, scores over all pairs, sum T' in per cent, and the probe."""
-    probe = json.loads((run.folder / "probe.json").read_text()) if (run.folder / "probe.json").is_file() else {}
+    probe = probed(run)
     total = final_mean(run.scores)
     share = sizes(run).get("nominal_share_sum", float("nan"))
     return {

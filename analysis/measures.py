@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -60,6 +61,20 @@ def table(run: Run, name: str, column: str, aggregate: str, step: str | int = LA
     return float(getattr(rows[column], aggregate)())
 
 
+def probe(run: Run, value: str) -> float:
+    """What the probe read out of the run's encoder, by the names of `clnet.learn.probe.Probed`. Raises LookupError where there is none."""
+    found = probed(run)
+    if value not in found:
+        raise LookupError(f"{run.folder.name} has no {value} of a probe")
+    return float(found[value])
+
+
+def probed(run: Run) -> dict[str, object]:
+    """The run's probe.json; empty where it was not probed."""
+    file = run.folder / "probe.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
 def _rows(rows: pd.DataFrame, where: Filter | None, without: Filter | None) -> pd.DataFrame:
     for wanted, conditions in ((True, where), (False, without)):
         for column, values in (conditions or {}).items():
@@ -74,4 +89,4 @@ def _is_one_of(column: pd.Series, values: list) -> pd.Series:
 
 
 MEASURES: dict[str, Callable[..., float]] = {function.__name__: function for function in
-                                             (score, forgetting, size, true_voxels_lost_percent, table)}
+                                             (score, forgetting, size, true_voxels_lost_percent, table, probe)}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from analysis.load import Run
-from analysis.measures import MEASURES, forgetting, score, size, table, true_voxels_lost_percent
+from analysis.measures import MEASURES, forgetting, probe, score, size, table, true_voxels_lost_percent
 
 # step, dataset, case, structure, stage, DSC, status
 ROWS = [(0, "A", "1", "x", "premerge", 0.8, "ok"), (0, "A", "2", "x", "premerge", 0.6, "ok"), (0, "A", "1", "y", "premerge", 0.9, "ok"),
@@ -70,4 +71,14 @@ def test_sizes_and_sums(run):
 
 def test_a_run_without_merging_lost_nothing_that_is_known(run):
     assert math.isnan(true_voxels_lost_percent(Run(run.folder, run.scores, run.decoders, run.footprint, {})))
-    assert set(MEASURES) == {"score", "forgetting", "size", "true_voxels_lost_percent", "table"}
+    assert set(MEASURES) == {"score", "forgetting", "size", "true_voxels_lost_percent", "table", "probe"}
+
+
+def test_what_the_probe_read(run, tmp_path):
+    run = replace(run, folder=tmp_path)
+    with pytest.raises(LookupError, match="probe"):
+        probe(run, "tissue")
+    (run.folder / "probe.json").write_text('{"dataset": "first", "tissue": 0.25}')
+    assert probe(run, "tissue") == 0.25
+    with pytest.raises(LookupError, match="height_mm"):
+        probe(run, "height_mm")
