@@ -85,7 +85,8 @@ class Task:
     dataset: str
     labels: tuple[Label, ...]
     cases: tuple = ()  # prepared training cases (clnet.data.store.PreparedCase)
-    identity: str = ""  # of the prepared dataset
+    identity: str = ""  # of the prepared dataset, and of what of its labels is left
+    scans: str = ""  # of the prepared dataset alone, where labels are hidden
 
 
 @dataclass(frozen=True)

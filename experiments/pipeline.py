@@ -129,7 +129,7 @@ def training_task(step: int, spec: DatasetSpec, prepare: Preparation, labelled: 
     wanted = max(round(labelled * len(cases)), 1) if labelled < 1 else min(int(labelled), len(cases))
     keep = {case.case for case in covering(cases, wanted, lambda *_: True)}
     cases = tuple(case if case.case in keep else PreparedCase(case.folder, {**case.record, "annotated": []}) for case in cases)
-    return Task(step, spec.name, spec.labels, cases, f"{identity}, {wanted} with labels")
+    return Task(step, spec.name, spec.labels, cases, f"{identity}, {wanted} with labels", identity)
 
 
 def encoder_tasks(

@@ -136,6 +136,8 @@ class WithoutLabels:
     ) -> Built:  # fmt: skip
         """One unit."""
         identity = shop.identity((), tasks, stage=settings, start=start.identity if start else None)
+        if not shop.validation_share:  # all scans are seen, so which of them have labels changes nothing
+            identity["data"] = [task.scans or task.identity for task in tasks]
 
         def build(folder: Path) -> None:
             encoder = archive.encoder(start.identity) if start is not None else shop.made(archive.new_encoder, "encoder")

@@ -56,6 +56,18 @@ def test_stages_go_on_from_each_other_and_are_shared(method, tasks, blind, lesso
     assert units == {None, alone.encoder.identity}, "one unit without labels, which both plans use, and one that starts from it"
 
 
+@pytest.mark.parametrize(("share", "units"), [(0.0, 1), (0.34, 2)])
+def test_scans_without_labels_are_seen_once_where_nobody_validates(method, tasks, blind, share, units):
+    hidden = [replace(case, annotated=frozenset()) for case in tasks[0].cases[1:]]
+    few = replace(tasks[0], cases=(tasks[0].cases[0], *hidden), identity="few", scans=tasks[0].identity)
+    encoders = []
+    for task in (tasks[0], few):
+        own = method(encoder=EncoderPlan({"blind": blind}), validation_share=share)
+        own.encoder_plan.build(own.shop, own.archive, own.registry.decoders.values(), [task])
+        encoders = list(own.shop.store.root.glob("encoder/*/unit.json"))
+    assert len(encoders) == units
+
+
 def test_every_training_begins_with_what_the_one_before_left(method, tasks, blind, lesson):
     """Trainings that change nothing hand on what they were given."""
     still = replace(lesson, training=replace(lesson.training, lr=0.0))
