@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.encoders import named_row
 from analysis.exhibits.commands import five_public
 from analysis.exhibits.grid import Column
 from analysis.exhibits.layout import Layout, paper_cells
@@ -50,7 +51,7 @@ def row_of(group: Group) -> str | None:
 
 def source_of(group: Group, row: str) -> str:
     """The name of a group, and whether its encoder is not the table's."""
-    return source_name(group, "" if (group.first.config.get("encoder") or {}).get("paper") == ENCODER else "another encoder")
+    return source_name(group, "" if named_row(group.first.config) == ENCODER else "another encoder")
 
 
 _GRIDS = tuple((words, tuple(Column(dataset, measure, dataset) for dataset in FIVE_PUBLIC)) for measure, words in _MEASURES)

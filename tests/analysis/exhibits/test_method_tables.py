@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -150,10 +151,13 @@ def test_tables_s6_and_s7_in_orders_and_over_them(group_of):
 def test_tables_s8_and_s9_know_a_run_by_its_encoder(order, group_of):
     number, dataset = TABLES[order]
     row = methods(number)[1]
-    group = group_of("mine", order, dsc={(dataset, "Liver"): (0.9, 0.7)}, encoder={"paper": row})
+    slots = {"own": {"name": f"phantom_{dataset}", "paper_slug": dataset}, "all": {"name": "all", "paper_slug": "TotalSegmentatorV2"}}
+    made = partial(group_of, order=order, dsc={(dataset, "Liver"): (0.9, 0.7)}, data={"name": "phantom", "datasets": slots})
+    group = made("mine", encoder={"paper": row, "datasets": ["all"], "stages": {}})
     cells = rows_of(number, [group])[encoder_rows.encoder_name(row), "mine, phantom"]
     assert cells == ("80.0", "1.00", "50.0", DASH, DASH)
-
+    slots["all"]["paper_slug"] = "SegTHOR"
+    assert rows_of(number, [made("other", encoder={"paper": row, "datasets": ["all"], "stages": {}})]) == rows_of(number, [])
 
 
 
