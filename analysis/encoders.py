@@ -19,8 +19,8 @@ from analysis.spread import SEEDS, mean_and_std, mean_text
 TABLES = {"whole_body": ("S8", "TotalSegmentatorV2"), "abdomen": ("S9", "FLARE22")}  # order -> table of the paper, its dataset
 OURS = (("dsc", "DSC", 3), ("asd_mm", "ASD (mm)", 2), ("sum_t", "sum T' (%)", 1), ("height_mm", "height (mm)", 0),
         ("tissue", "labels (%)", 0))  # fmt: skip
-SOURCES = {"TotalSegmentator": {"TotalSegmentatorV2"}, "StructSeg19": {"StructSeg19"},
-           "U4": (FOUR := {"StructSeg19", "SegTHOR", "FLARE22", "KiTS21"}), "U5": FOUR | {"TotalSegmentatorV2"}}  # CL-Net A5
+WHOLE_BODY, FOUR = {"TotalSegmentatorV2"}, {"StructSeg19", "SegTHOR", "FLARE22", "KiTS21"}  # CL-Net A5
+SOURCES = {"TotalSegmentator": WHOLE_BODY, "StructSeg19": {"StructSeg19"}, "U4": FOUR, "U5": FOUR | WHOLE_BODY}
 THEIRS = (("paper_dsc", "paper DSC", 3), ("paper_asd_mm", "ASD", 2), ("paper_sum_t", "sum T'", 1))
 
 
