@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 
 from clnet.data.augment import Augmentation
 from clnet.errors import UsageError
+from clnet.learn.clnet import _check
 from clnet.learn.encoder import Supervised
 from clnet.learn.general import EncoderPlan
+from clnet.learn.momentum_queue import QueuePlan
 from clnet.learn.plan import Lesson
 from clnet.learn.probe import ProbePlan
 from clnet.learn.siamese import ViewSampling, WithoutLabels, last_spread
@@ -133,6 +135,28 @@ def test_trained_weights_and_their_average_both_go_on(method, tasks, lesson):
     for name, trained in before.items():
         assert torch.allclose(averages[1][name], share * averages[0][name] + (1 - share) * trained, atol=1e-6), "not begun anew"
     assert any(not torch.allclose(averages[0][name], before[name], atol=1e-5) for name in before)
+
+
+def test_first_dataset_is_shared_whatever_queue_follows_and_partners_stay_only_to_be_handed_over(method, tasks, lesson):
+    settings = {"rate": 1, "queue": {"size": 4}}
+    stages = {"none": Supervised(lesson), "queue": Supervised(lesson, queue=QueuePlan(4, (8, 8, 8), 2, 1.0)),
+              "kept": Supervised(lesson, hand_over=True)}  # fmt: skip
+    own, folders = method(), {}
+    for name, stage in stages.items():
+        told = settings | ({"queue": None} if name == "none" else {"hand_over": True} if name == "kept" else {})
+        targets = stage._targets(own.registry.decoders.values(), tasks[0])
+        folders[name] = stage._learned(own.shop, own.archive, tasks[0], targets, None, told, None)[0].file.parent
+    assert folders["none"] == folders["queue"] != folders["kept"]
+    assert not (folders["none"] / "Liver.safetensors").exists() and (folders["kept"] / "Liver.safetensors").is_file()
+
+
+def test_joint_starts_of_unlike_decoders_are_refused_before_anything_is_learned(method, lesson):
+    own = method()
+    wide = replace(own.plan, start=lesson, width=lambda structures: 4 if structures < 50 else 8)
+    with pytest.raises(UsageError, match="all alike") as error:
+        _check(None, wide, None, None, None, None, 0.2)
+    assert error.value.where == "decoder.width"
+    _check(None, replace(wide, start=None), None, None, None, None, 0.2)
 
 
 def test_label_sets(method, tasks, lesson):
