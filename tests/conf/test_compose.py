@@ -87,6 +87,13 @@ def test_encoders_have_the_papers_settings(encoder, datasets, supervised):
     assert supervised.items() <= told.items()
 
 
+@pytest.mark.parametrize("name", ["table_s8", "table_s9", "few_labels", "few_labels_openkbp"])
+def test_encoders_are_judged_by_refined_decoders(name, tmp_path):
+    """Parts of a joint start take other organs for their own: without refinement they say nothing about an encoder."""
+    cfg = composed(f"experiment={name}", f"data.root={tmp_path}")
+    assert cfg["decoder"]["start"]["joint"] and cfg["decoder"]["refine"]["training"]["lr"] > 0
+
+
 def described(text: str) -> None:
     first = next(line for line in text.splitlines() if not line.startswith("# @"))
     assert first.startswith("# ") and len(first) > 10
