@@ -74,6 +74,7 @@ def fit(
     its memory, and removes its checkpoints at the end.
     """
     settings.use_threads()
+    torch.utils.deterministic.fill_uninitialized_memory = False  # 4 to 8 % of a step's time; nothing here reads what was not written
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     checkpoint = folder / "last.ckpt"
     with warnings.catch_warnings():
