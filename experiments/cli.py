@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from clnet import stop
 from clnet.atomic import host_error
 from clnet.errors import ClnetError, HostError, PreemptedError, UsageError
+from clnet.learn.progress import clock
 from clnet.units import rank
 from experiments import overrides, reading, runfolder, sweep
 
@@ -110,7 +112,8 @@ def _perform(plain: dict, typed: Sequence[str], analyses: reading.Analyses) -> N
 
 
 def perform(asked: sweep.Sweep, main: Callable[[], object], conf: Path, analyses: reading.Analyses) -> int:
-    """All runs of a sweep by Hydra's `main`, then the page of them. Returns the exit code."""
+    """All runs of a sweep by Hydra's `main`, then the page of them, and how long that took. Returns the exit code."""
+    began = time.monotonic()
 
     def multirun(arguments: Sequence[str]) -> int:
         sys.argv[1:] = arguments
@@ -121,7 +124,8 @@ def perform(asked: sweep.Sweep, main: Callable[[], object], conf: Path, analyses
         found, page = sweep.folders(asked, conf)
         code = code or exit_code_of(lambda: reading.finish(found, page, analyses, asked.compared))
         done = sum(runfolder.read_status(folder).get("state") == "finished" for folder in found)
-        print(f"{asked.name}: {done} of {len(found)} runs are finished{f'; {AGAIN}' if done < len(found) else ''}", flush=True)
+        print(f"{asked.name}: {done} of {len(found)} runs are finished, after {clock(time.monotonic() - began)}"
+              f"{f'; {AGAIN}' if done < len(found) else ''}", flush=True)
     return code
 
 

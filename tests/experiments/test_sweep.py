@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +104,19 @@ def test_the_end_is_the_page_or_the_comparison_or_the_table_of_tuning(tmp_path):
         (run / "validation_scores.csv").touch()
     reading.finish(runs, tmp_path / "out", analyses, True)
     assert made["tuning"] == (runs, {"seed": ["one", "two"]}, tmp_path / "out")
+
+
+def test_the_last_line_says_how_many_runs_are_there_and_how_long_the_command_took(tmp_path, monkeypatch, capsys):
+    words = ("experiment=table_s9", f"paths.outputs={tmp_path}", "seed=0,1")
+    asked = Sweep("table_s9", words, (words,))
+    done = folders(asked, CONF)[0][0]
+    done.mkdir(parents=True)
+    (done / "status.json").write_text(json.dumps({"state": "finished"}))
+    ticks = iter([100.0, 100.0 + 3725.0])
+    monkeypatch.setattr(cli, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr(sys, "argv", ["run.py"])
+    assert cli.perform(asked, lambda: None, CONF, SimpleNamespace(book=lambda *given: None)) == 0
+    assert f"table_s9: 1 of 2 runs are finished, after 1:02:05; {cli.AGAIN}\n" in capsys.readouterr().out
 
 
 def test_plan_says_what_would_be_done(tmp_path, capsys):
