@@ -72,7 +72,7 @@ def named_row(config: Mapping) -> str | None:
     slots = config["encoder"].get("datasets") or config["order"]["steps"][:1]
     views_of = [stage["view"] for stage in config["encoder"]["stages"].values() if stage.get("view")]
     crops = any(step["transform"]["_target_"].endswith("ResizedCrop") for view in views_of for step in view["transforms"])
-    known = {config["data"]["datasets"][slot]["paper_slug"] for slot in slots}
+    known = {config["data"]["datasets"][slot].get("paper_slug") for slot in slots}
     return told if known == SOURCES[data] and views in ("—", "Default" if crops else "Proposed") else None
 
 

@@ -53,6 +53,12 @@ def test_other_views_and_datasets_are_no_row_of_the_papers(name, more):
     assert named_row(config_of(name, more)) is None
 
 
+def test_a_dataset_that_the_paper_does_not_have_is_no_row_of_its():
+    told = config_of("simsiam_full", "data=openkbp_all", "order.steps=[all]")
+    assert told["encoder"]["paper"] and "paper_slug" not in told["data"]["datasets"]["all"]
+    assert named_row(told) is None
+
+
 @pytest.fixture
 def folders(run_with, scores_of) -> list[Path]:
     """Two seeds of one encoder, which is a row of the paper, and a run that is none and was not probed."""
